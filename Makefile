@@ -1,0 +1,41 @@
+# `make help` lists the targets. Everything runs in .venv, which the first call creates.
+
+PYTHON  ?= python3
+MINUTES ?= 15
+VENV    := .venv
+RUN     := $(VENV)/bin/python
+STAMP   := $(VENV)/.complete
+
+.PHONY: help demo test lint format clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z.]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(STAMP) ## train on real pictures and look at new ones (MINUTES=15; resumes when interrupted)
+	$(RUN) demo.py --minutes $(MINUTES)
+
+test: $(STAMP) lint ## everything CI checks: lint, format, tests
+	$(RUN) -m pytest -n 2
+
+lint: $(STAMP) ## ruff: rules and format, changing nothing
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+
+format: $(STAMP) ## let ruff fix and format the code
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+clean: ## remove .venv and caches; data sets, runs and results stay
+	rm -rf $(VENV) .pytest_cache .ruff_cache *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV): $(STAMP) ## install what the rest needs
+
+# The stamp is written last: an interrupted installation leaves none, and the next call starts it afresh.
+$(STAMP): requirements.txt requirements-dev.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; (3, 11) <= v < (3, 14) or sys.exit("Error: Python 3.11, 3.12 or 3.13 is needed, this is %d.%d. Try: make PYTHON=python3.11" % v[:2])'
+	@echo "Installing into $(VENV): TensorFlow and what goes with it, 3 GB on disk, a few minutes, once."
+	$(PYTHON) -m venv --clear $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $(STAMP)

@@ -1,0 +1,63 @@
+"""The whole path in one command: real pictures, a StyleGAN that trains before your eyes, new pictures.
+
+Examples:
+  python demo.py                     about 15 minutes of training on two CPU cores
+  python demo.py --minutes 60        trains longer, looks better
+  python demo.py --minutes 15        again after Ctrl-C: continues where it stopped
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from stylegan_tf.console import friendly_errors
+
+DATA, RUNS = Path("datasets/portraits"), Path("runs/demo")
+
+
+def main(argv=None):
+    """Make the data set unless it is there, train or continue, draw the figures."""
+    description, _, examples = __doc__.partition("\n\n")
+    parser = argparse.ArgumentParser(
+        description=description,
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--minutes", type=float, default=15, metavar="M", help="time to train (default: 15)")
+    options = parser.parse_args(argv)
+    with friendly_errors():
+        if options.minutes <= 0:
+            raise ValueError(f"--minutes must be greater than 0, not {options.minutes:g}")
+        os.chdir(Path(__file__).parent)
+        if not DATA.is_dir():
+            run("dataset_tool.py", "create_openmoji", DATA, "--subset", "portraits", "--resolution", 64)
+        training = ["--data", DATA, "--config", "demo", "--minutes", f"{options.minutes:g}", "--outdir", RUNS]
+        run("run_training.py", *training, "--resume", "auto")
+        newest = max(RUNS.iterdir(), key=lambda path: path.stat().st_mtime)
+        run("generate_figures.py", "--network", newest, "--outdir", newest / "figures")
+    print(f"""
+New faces that nobody drew:  {newest}/figures
+How they came to be:         {newest}/fakes*.png, one picture a tick; reals.png is what was learned from
+
+What to type next:
+  .venv/bin/python generate_images.py --network {newest} --seeds 0-35 --outdir results --grid
+  make demo MINUTES=60""")
+
+
+def run(script, *arguments):
+    """Run one of the command lines of this project, showing it, and stop with its exit status if it fails."""
+    command = [script, *map(str, arguments)]
+    print(f"\n$ python {' '.join(command)}", flush=True)
+    try:
+        status = subprocess.run([sys.executable, *command], check=False).returncode
+    except KeyboardInterrupt:  # the command has had it too, and has saved its work
+        status = 130
+    if status:
+        sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""What the command lines share: errors as one line, TensorFlow without its chatter. Imports nothing heavy."""
+
+import contextlib
+import os
+import sys
+
+
+@contextlib.contextmanager
+def friendly_errors():
+    """Turns what a user can cause into one line and an exit status: 1 for an error, 130 for Ctrl-C.
+
+    Catches ValueError and OSError, whose messages in this project name the file or the option and the remedy.
+    Anything else is a bug and keeps its traceback.
+    """
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        sys.exit(f"Error: {error}")
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        sys.exit(130)
+
+
+@contextlib.contextmanager
+def quiet_tensorflow():
+    """Around the first import of TensorFlow or Keras: keeps the remarks of its C++ side off the screen.
+
+    Its log level alone does not silence them: some are printed before the level is read. So file descriptor 2
+    leads nowhere for the moment. Exceptions pass. A user who has set TF_CPP_MIN_LOG_LEVEL sees everything.
+    """
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        yield
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    sys.stderr.flush()
+    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nowhere)

@@ -1,0 +1,188 @@
+"""Arithmetic of StyleGAN on NHWC tensors: resampling, convolutions, normalisations.
+
+Everything here is a function of tensors alone, in `keras.ops`, so it runs on every Keras backend. Kernels arrive
+*effective*, i.e. already multiplied by their equalized learning rate constant.
+"""
+
+import keras
+import numpy as np
+from keras import ops
+
+
+def lerp(a, b, t):
+    """Linear interpolation `a + (b - a) * t`, evaluated in this order."""
+    return a + (b - a) * t
+
+
+@ops.custom_gradient
+def leaky_relu(x):
+    """Leaky ReLU of slope 0.2 whose derivative at exactly zero is 1, as in the original (library versions: 0.2)."""
+
+    def grad(*args, upstream=None):
+        dy = args[0] if upstream is None else upstream
+        return dy * ops.where(x >= 0, ops.cast(1.0, x.dtype), ops.cast(0.2, x.dtype))
+
+    return ops.leaky_relu(x, negative_slope=0.2), grad
+
+
+ACTIVATIONS = {"lrelu": leaky_relu, "relu": ops.relu}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Resampling
+
+
+def upscale2d(x, factor=2):
+    """Nearest-neighbour replication: [N, H, W, C] to [N, factor * H, factor * W, C]."""
+    if factor == 1:
+        return x
+    _, h, w, c = x.shape
+    x = ops.reshape(x, [-1, h, 1, w, 1, c])
+    x = ops.broadcast_to(x, [ops.shape(x)[0], h, factor, w, factor, c])
+    return ops.reshape(x, [-1, h * factor, w * factor, c])
+
+
+def downscale2d(x, factor=2):
+    """Box average over factor x factor cells: [N, H, W, C] to [N, H / factor, W / factor, C]."""
+    if factor == 1:
+        return x
+    _, h, w, c = x.shape
+    return ops.mean(ops.reshape(x, [-1, h // factor, factor, w // factor, factor, c]), axis=(2, 4))
+
+
+def blur2d(x, blur_filter=(1, 2, 1), normalize=True, flip=False):
+    """Low-pass filter of every channel, [N, H, W, C] to the same shape, computed in float32.
+
+    Borders are padded with zeros and not renormalised, so they darken: trap 11 of the original. A one-dimensional
+    filter becomes its outer product with itself. The gradient is a blur with the flipped filter and the gradient of
+    that one a blur again, as the original defines them: for filters of even length this differs at the border from the
+    derivative, and it spares the slow backward kernels of a depthwise convolution.
+    """
+    taps = np.asarray(blur_filter, np.float32)
+    taps = np.outer(taps, taps) if taps.ndim == 1 else taps
+    taps = taps / taps.sum() if normalize else taps
+    return _correlate(x, taps[::-1, ::-1] if flip else taps)
+
+
+def _correlate(x, taps):
+    kernel = ops.convert_to_tensor(np.tile(taps[:, :, None, None], [1, 1, x.shape[-1], 1]), "float32")
+
+    @ops.custom_gradient
+    def correlate(x):
+        y = ops.depthwise_conv(ops.cast(x, "float32"), kernel, padding="same", data_format="channels_last")
+
+        def grad(*args, upstream=None):
+            return _correlate(args[0] if upstream is None else upstream, taps[::-1, ::-1])
+
+        return ops.cast(y, x.dtype), grad
+
+    return correlate(x)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Convolutions
+
+
+def conv2d(x, kernel):
+    """Stride-1 convolution with zero padding: [N, H, W, C] and [K, K, C, F] to [N, H, W, F]."""
+    return ops.conv(x, kernel, padding="same", data_format="channels_last")
+
+
+def upscale2d_conv2d(x, kernel, fused):
+    """Upscale by two and convolve in one transposed convolution: [N, H, W, C] and [K, K, C, F] to [N, 2H, 2W, F].
+
+    The original has two forms that are different functions of one stored kernel: from 128 pixels on ("fused") the
+    transposed convolution places the kernel as it is, below that upscale-then-convolve correlates with it (trap 1).
+    Both are one transposed convolution here, with the kernel rotated by 180 degrees where the original does not fuse:
+    (K+1)^2 multiplications for four pixels in place of 4 K^2.
+    """
+    kernel = kernel if fused else ops.flip(kernel, axis=(0, 1))
+    kernel = ops.transpose(_sum_of_shifts(kernel), [0, 1, 3, 2])  # [K+1, K+1, F, C]
+    return ops.conv_transpose(x, kernel, strides=2, padding="same", data_format="channels_last")
+
+
+def conv2d_downscale2d(x, kernel):
+    """Convolve and box-average by two in one strided convolution: [N, H, W, C] to [N, H / 2, W / 2, F].
+
+    Fused and unfused forms are the same function here (trap 2).
+    """
+    return ops.conv(x, _sum_of_shifts(kernel) * 0.25, strides=2, padding="same", data_format="channels_last")
+
+
+def _sum_of_shifts(kernel):
+    """[K, K, C, F] to [K+1, K+1, C, F]: the kernel as the coarse grid sees it, the sum of its four one-pixel shifts.
+
+    One product with a matrix of zeros and ones; slices and sums cost ten times as much in the backward pass.
+    """
+    size, _, inputs, outputs = kernel.shape
+    shifts = np.eye(size + 1, size) + np.eye(size + 1, size, -1)
+    shifts = ops.convert_to_tensor(np.kron(shifts, shifts), kernel.dtype)  # [(K+1)^2, K^2]
+    kernel = ops.matmul(shifts, ops.reshape(kernel, [size * size, inputs * outputs]))
+    return ops.reshape(kernel, [size + 1, size + 1, inputs, outputs])
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Normalisations and statistics
+
+
+def pixel_norm(x, epsilon=1e-8):
+    """Scale the feature vector of every pixel (or latent) to unit mean square (Karras et al. 2018, section 4.2)."""
+    return x * ops.rsqrt(ops.mean(ops.square(x), axis=-1, keepdims=True) + ops.cast(epsilon, x.dtype))
+
+
+def instance_norm(x, epsilon=1e-8):
+    """Zero mean and unit variance per sample and channel, [N, H, W, C] to the same shape, in float32.
+
+    Two passes on purpose: at initialisation the constant input has variance exactly zero, and the one-pass variance
+    turns negative by rounding and yields NaN.
+    """
+    y = ops.cast(x, "float32")
+    y = y - ops.mean(y, axis=(1, 2), keepdims=True)
+    y = y * ops.rsqrt(ops.mean(ops.square(y), axis=(1, 2), keepdims=True) + epsilon)
+    return ops.cast(y, x.dtype)
+
+
+def minibatch_stddev(x, group_size=4, num_new_features=1):
+    """Append the standard deviation over groups of samples as channels (Karras et al. 2018, section 3).
+
+    A group holds the samples i, i + M, i + 2M, ... with M = N / group: strided, not neighbours (trap 13).
+
+    Args:
+        x: Activations [N, H, W, C] with static N.
+        group_size: Samples per group; shrinks to N, which it must divide.
+        num_new_features: Number of appended channels, each the mean over C / num_new_features channels.
+
+    Returns:
+        [N, H, W, C + num_new_features].
+    """
+    n, h, w, c = x.shape
+    group = min(group_size, n)
+    if n % group or c % num_new_features:
+        raise ValueError(
+            f"minibatch stddev: a batch of {n} does not split into groups of {group}, "
+            f"or {c} channels into {num_new_features} features"
+        )
+    y = ops.reshape(ops.cast(x, "float32"), [group, n // group, h, w, num_new_features, c // num_new_features])
+    y = y - ops.mean(y, axis=0, keepdims=True)
+    y = ops.sqrt(ops.mean(ops.square(y), axis=0) + 1e-8)  # [M, H, W, F, C/F]
+    y = ops.cast(ops.mean(y, axis=(1, 2, 4)), x.dtype)  # [M, F]
+    y = ops.broadcast_to(
+        ops.reshape(y, [1, n // group, 1, 1, num_new_features]), [group, n // group, h, w, y.shape[-1]]
+    )
+    return ops.concatenate([x, ops.reshape(y, [n, h, w, num_new_features])], axis=-1)
+
+
+class SeedStream(keras.random.SeedGenerator):
+    """Seeds that are a pure function of one seed: draw k of a stream is the same whenever it is made.
+
+    `keras.random` takes Python ints or `SeedGenerator`s; a compiled training step needs draws that depend on a tensor.
+    """
+
+    def __init__(self, seed):
+        self.key = ops.cast(ops.convert_to_tensor(seed), "uint32" if keras.config.backend() == "jax" else "int32")
+        self.draws = 0
+
+    def next(self, ordered=True):
+        """Next seed, a pair of integers."""
+        self.draws += 1
+        return self.key + ops.convert_to_tensor([0, self.draws], self.key.dtype)

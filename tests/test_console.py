@@ -1,0 +1,45 @@
+import os
+
+import pytest
+
+from stylegan_tf.console import friendly_errors, quiet_tensorflow
+
+
+@pytest.mark.parametrize("error", [ValueError("--seeds 3: too few"), OSError("--seeds 3: too few")])
+def test_what_a_user_causes_becomes_one_line(error):
+    with pytest.raises(SystemExit) as caught, friendly_errors():
+        raise error
+    assert caught.value.code == "Error: --seeds 3: too few"  # Python prints it and exits with status 1
+
+
+def test_ctrl_c_has_its_own_status(capsys):
+    with pytest.raises(SystemExit) as caught, friendly_errors():
+        raise KeyboardInterrupt
+    assert caught.value.code == 130
+    assert capsys.readouterr().err == "Interrupted.\n"
+
+
+def test_bug_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError), friendly_errors():
+        print(1 / 0)
+
+
+def test_quiet_is_over_at_the_end(monkeypatch, capfd):
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")
+
+    def failing_import():
+        with quiet_tensorflow():
+            os.write(2, b"chatter")
+            raise ImportError
+
+    with pytest.raises(ImportError):
+        failing_import()
+    os.write(2, b"heard")
+    assert capfd.readouterr().err == "heard"
+
+
+def test_user_who_set_the_level_hears_everything(monkeypatch, capfd):
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
+    with quiet_tensorflow():
+        os.write(2, b"chatter")
+    assert capfd.readouterr().err == "chatter"

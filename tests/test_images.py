@@ -1,0 +1,93 @@
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from stylegan_tf.images import enlarge, image_grid, round_to_uint8, save_png, to_uint8, viewing_factor
+
+
+@pytest.fixture(scope="module")
+def golden():
+    with np.load(Path(__file__).parent / "golden" / "images_misc.npz") as file:
+        return dict(file)
+
+
+def nhwc(images):
+    return np.moveaxis(images, -3, -1)
+
+
+def test_to_uint8_is_the_originals(golden):
+    np.testing.assert_array_equal(to_uint8(golden["in/nchw"]), golden["out/to_uint8_default"])
+    np.testing.assert_array_equal(to_uint8(nhwc(golden["in/nchw"])), golden["out/to_uint8_nhwc"])
+
+
+@pytest.mark.parametrize("drange", [(-1, 1), (0, 1), (0, 255)])
+def test_round_to_uint8_is_the_originals(golden, drange):
+    rounded = round_to_uint8(nhwc(golden["in/image_rgb"]), drange)
+    np.testing.assert_array_equal(rounded, golden[f"out/pil_{drange[0]}_{drange[1]}"])
+
+
+def test_two_roundings_by_hand():
+    values = np.asarray([-5, -1, -0.999, 0, 1, 7, np.nan], np.float32)
+    np.testing.assert_array_equal(to_uint8(values), [0, 0, 0, 128, 255, 255, 0])
+    np.testing.assert_array_equal(round_to_uint8(values), [0, 0, 0, 128, 255, 255, 0])  # 127.5 goes to even
+    halves = np.asarray([0.5, 1.5, 2.5], np.float32)
+    np.testing.assert_array_equal(round_to_uint8(halves, (0, 255)), [0, 2, 2])
+
+
+@pytest.mark.parametrize(("name", "columns"), [("auto", None), ("4x2", 4), ("2x4", 2)])
+def test_grid_is_the_originals(golden, name, columns):
+    grid = image_grid(nhwc(golden["in/grid_images"]), columns)
+    np.testing.assert_array_equal(grid, nhwc(golden[f"out/grid_{name}"]))
+
+
+def test_gray_grid_is_the_originals(golden):
+    grid = image_grid(golden["in/grid_images_gray"][..., None])
+    np.testing.assert_array_equal(grid[..., 0], golden["out/grid_gray"])
+
+
+def test_empty_cells_take_the_fill_value():
+    grid = image_grid(np.zeros([3, 2, 2, 1], np.uint8), columns=2, fill=255)
+    assert grid.dtype == np.uint8
+    assert (grid[2:, 2:] == 255).all()
+    assert grid.sum() == 4 * 255
+
+
+@pytest.mark.parametrize("shape", [(0, 4, 4, 3), (4, 4, 3)])
+def test_grid_of_nothing_is_refused(shape):
+    with pytest.raises(ValueError, match="a grid needs images"):
+        image_grid(np.zeros(shape))
+
+
+def test_grid_without_columns_is_refused():
+    with pytest.raises(ValueError, match="columns must be positive, got 0"):
+        image_grid(np.zeros([1, 2, 2, 3]), columns=0)
+
+
+def test_enlarge_repeats_pixels():
+    image = np.arange(4).reshape(2, 2, 1)
+    by_hand = [[0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 3, 3], [2, 2, 3, 3]]
+    np.testing.assert_array_equal(enlarge(image, 2)[..., 0], by_hand)
+    assert enlarge(np.zeros([5, 2, 3, 3]), 3).shape == (5, 6, 9, 3)
+
+
+@pytest.mark.parametrize(("size", "factor"), [(8, 12), (32, 3), (64, 2), (95, 2), (96, 1), (1024, 1)])
+def test_viewing_factor_reaches_96_pixels(size, factor):
+    assert viewing_factor(size) == factor
+
+
+@pytest.mark.parametrize(("shape", "mode"), [((4, 6), "L"), ((4, 6, 1), "L"), ((4, 6, 3), "RGB"), ((4, 6, 4), "RGBA")])
+def test_png_round_trip(tmp_path, shape, mode):
+    image = np.random.RandomState(0).randint(0, 256, shape).astype(np.uint8)
+    save_png(tmp_path / "image.png", image)
+    with PIL.Image.open(tmp_path / "image.png") as saved:
+        assert (saved.format, saved.mode) == ("PNG", mode)
+        np.testing.assert_array_equal(np.asarray(saved), image.reshape(np.shape(saved)))
+    assert [file.name for file in tmp_path.iterdir()] == ["image.png"]
+
+
+@pytest.mark.parametrize("image", [np.zeros([4, 4, 3]), np.zeros([4, 4, 2], np.uint8), np.zeros([4], np.uint8)])
+def test_png_of_something_else_is_refused(tmp_path, image):
+    with pytest.raises(ValueError, match=r"image.png: a PNG needs uint8"):
+        save_png(tmp_path / "image.png", image)

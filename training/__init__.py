@@ -1,0 +1,1 @@
+"""Data, schedule and the training loop of StyleGAN v1."""

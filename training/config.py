@@ -1,0 +1,130 @@
+"""Every default of a training run, and the published configurations as small differences from it."""
+
+import dataclasses
+import json
+import types
+from dataclasses import dataclass, field
+
+
+def _table(**values):
+    return field(default_factory=lambda: {int(key[1:]): value for key, value in values.items()})
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """Growth, minibatch, learning rates and ticks over time; see `schedule_at`.
+
+    Tables map a resolution in pixels to a value; what they lack takes the value beside them. Lengths are in kimg,
+    thousand real images. The two tables `lod_*_kimg_dict` are ours and empty in every published configuration.
+    """
+
+    lod_initial_resolution: int = 8
+    lod_training_kimg: float = 600.0
+    lod_transition_kimg: float = 600.0
+    lod_training_kimg_dict: dict = _table()
+    lod_transition_kimg_dict: dict = _table()
+    minibatch_base: int = 4
+    minibatch_dict: dict = _table(_4=128, _8=128, _16=128, _32=64, _64=32, _128=16, _256=8, _512=4)
+    max_minibatch_per_gpu: dict = _table()
+    G_lrate_base: float = 0.001
+    G_lrate_dict: dict = _table(_128=0.0015, _256=0.002, _512=0.003, _1024=0.003)
+    D_lrate_base: float = 0.001
+    D_lrate_dict: dict = _table(_128=0.0015, _256=0.002, _512=0.003, _1024=0.003)
+    lrate_rampup_kimg: float = 0.0
+    tick_kimg_base: float = 160.0
+    tick_kimg_dict: dict = _table(_4=160, _8=140, _16=120, _32=100, _64=80, _128=60, _256=40, _512=30, _1024=20)
+
+
+@dataclass(frozen=True)
+class AdamConfig:
+    """Optimizer of both networks."""
+
+    beta1: float = 0.0
+    beta2: float = 0.99
+    epsilon: float = 1e-8
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """All that decides a run besides its data: decided once, stored as JSON beside the results.
+
+    Attributes:
+        generator, discriminator: Options of the networks; resolution, channels and labels come from the data.
+        dtype: Type of the computation: "float32", "bfloat16", or "auto" for bfloat16 where the machine is fast in it.
+        G_loss, D_loss: Names in `losses.G_LOSSES` and `losses.D_LOSSES`; `D_loss_args` are keyword arguments.
+        G_smoothing_kimg: Half-life of the generator's moving average, in kimg; 0 or less for a plain copy.
+        D_repeats: Discriminator steps for each generator step.
+        minibatch_repeats: Iterations between looks at the schedule.
+        reset_opt_for_new_lod: Forget optimizer moments when a level or a fade begins or ends.
+        mirror_augment: Flip each real image with probability one half.
+        total_kimg: Length of the run.
+        image_grid: Size of the image grids: "1080p", "4k", or columns and rows as "8x4".
+        image_snapshot_ticks, network_snapshot_ticks, checkpoint_ticks: How often a grid, a snapshot and a checkpoint
+            are written.
+        seed: Decides initial weights, data order and every random draw.
+    """
+
+    generator: dict = field(default_factory=dict)
+    discriminator: dict = field(default_factory=dict)
+    dtype: str = "float32"
+    optimizer: AdamConfig = AdamConfig()
+    G_loss: str = "G_logistic_nonsaturating"
+    D_loss: str = "D_logistic_simplegp"
+    D_loss_args: dict = field(default_factory=lambda: {"r1_gamma": 10.0})
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    G_smoothing_kimg: float = 10.0
+    D_repeats: int = 1
+    minibatch_repeats: int = 4
+    reset_opt_for_new_lod: bool = True
+    mirror_augment: bool = False
+    total_kimg: float = 25000.0
+    image_grid: str = "1080p"
+    image_snapshot_ticks: int = 1
+    network_snapshot_ticks: int = 10
+    checkpoint_ticks: int = 1
+    seed: int = 0
+
+
+def to_json(config):
+    """A config as JSON text."""
+    return json.dumps(dataclasses.asdict(config), indent=2)
+
+
+def from_json(text):
+    """The inverse of `to_json`.
+
+    Raises:
+        ValueError: An unknown field; it is named.
+    """
+    return with_values(TrainingConfig(), json.loads(text))
+
+
+def with_values(config, values):
+    """A copy of a (nested) config with some fields replaced: {"schedule": {"minibatch_base": 8}}.
+
+    Tables and option dicts are replaced whole. Table keys may be strings of digits, as JSON makes them.
+    """
+    known = {item.name: item for item in dataclasses.fields(config)}
+    changes = {}
+    for key, value in values.items():
+        if key not in known:
+            raise ValueError(f"{type(config).__name__} has no field {key!r}; it has {', '.join(known)}")
+        current = getattr(config, key)
+        if dataclasses.is_dataclass(current):
+            value = with_values(current, value)
+        elif isinstance(current, dict) and isinstance(value, dict):
+            value = {int(name) if str(name).isdigit() else name: entry for name, entry in value.items()}
+        elif not isinstance(value, type(current)) and not (isinstance(current, float) and isinstance(value, int)):
+            raise ValueError(f"{type(config).__name__}.{key} is {value!r}; expected {type(current).__name__}")
+        changes[key] = value
+    return dataclasses.replace(config, **changes)
+
+
+PRESETS = types.MappingProxyType(
+    {
+        # configuration F of table 1, on one GPU
+        "F": {},
+        # pictures of OpenMoji portraits in a quarter of an hour on two CPU cores
+        "demo": {},
+    }
+)

@@ -1,0 +1,101 @@
+"""What a run must remember: a handful of named things, saved and restored together."""
+
+import dataclasses
+
+import keras
+
+from stylegan_tf.arrays import read_arrays, write_arrays
+from stylegan_tf.discriminator import Discriminator
+from stylegan_tf.generator import Generator
+from training import config as configs
+from training.optimizer import Adam
+
+COUNTERS = ("images_seen", "tick", "tick_start", "lod_span", "seconds")
+
+
+@dataclasses.dataclass
+class TrainState:
+    """Everything that the future of a run depends on.
+
+    Random draws are functions of `config.seed` and `images_seen`, and so is the position in the data, hence no random
+    state.
+
+    Attributes:
+        config: The `TrainingConfig`.
+        generator, discriminator: The networks in training.
+        generator_ema: Moving average of the generator, in float32.
+        G_optimizer, D_optimizer: Their optimizers.
+        images_seen: Real images shown to the discriminator.
+        tick: Number of ticks reported.
+        tick_start: Images seen when the current tick began.
+        lod_span: Floor and ceiling of the lod of the last iteration; the optimizers are reset when it changes.
+        seconds: Time spent training.
+    """
+
+    config: configs.TrainingConfig
+    generator: Generator
+    discriminator: Discriminator
+    generator_ema: Generator
+    G_optimizer: Adam
+    D_optimizer: Adam
+    images_seen: int = 0
+    tick: int = 0
+    tick_start: int = 0
+    lod_span: list = dataclasses.field(default_factory=list)
+    seconds: float = 0.0
+
+    @classmethod
+    def create(cls, config, resolution, num_channels, label_size):
+        """A fresh state, its weights drawn from `config.seed`."""
+        keras.utils.set_random_seed(config.seed)
+        data = dict(resolution=resolution, num_channels=num_channels, label_size=label_size)
+        generator = Generator(**data, **config.generator, dtype=config.dtype)
+        discriminator = Discriminator(**data, **config.discriminator, dtype=config.dtype)
+        ema = Generator(**data, **config.generator, name="generator_ema")
+        ema.set_weights(generator.get_weights())
+        adam = dataclasses.asdict(config.optimizer)
+        return cls(
+            config,
+            generator,
+            discriminator,
+            ema,
+            Adam(generator.trainable_variables, **adam, name="G_adam"),
+            Adam(discriminator.trainable_variables, **adam, name="D_adam"),
+        )
+
+    def variables(self):
+        """Every variable by name."""
+        named = {variable.path: variable.value for network in self.networks() for variable in network.variables}
+        for optimizer in (self.G_optimizer, self.D_optimizer):
+            named |= {f"{optimizer.name}/{name}": slot for name, slot in optimizer.slots.items()}
+        return named
+
+    def networks(self):
+        """G, D and Gs."""
+        return self.generator, self.discriminator, self.generator_ema
+
+    def save(self, path):
+        """Write a checkpoint: one file, complete or not there."""
+        counters = {name: getattr(self, name) for name in COUNTERS}
+        arrays = {name: variable.numpy() for name, variable in self.variables().items()}
+        write_arrays(path, arrays, {"counters": counters, "config": configs.to_json(self.config)})
+
+    def restore(self, path):
+        """Read a checkpoint into this state.
+
+        Raises:
+            ValueError: The file is damaged, or was written by a run of other networks; the file is named.
+        """
+        arrays, metadata = read_arrays(path)
+        variables = self.variables()
+        differing = sorted(
+            name
+            for name in arrays.keys() | variables.keys()
+            if name not in arrays or name not in variables or arrays[name].shape != tuple(variables[name].shape)
+        )
+        if differing:
+            raise ValueError(f"{path} belongs to other networks: {len(differing)} arrays differ, first {differing[0]}")
+        for name, variable in variables.items():
+            variable.assign(arrays[name])
+        for name in COUNTERS:
+            setattr(self, name, metadata["counters"][name])
