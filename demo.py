@@ -51,12 +51,14 @@ def run(script, *arguments):
     """Run one of the command lines of this project, showing it, and stop with its exit status if it fails."""
     command = [script, *map(str, arguments)]
     print(f"\n$ python {' '.join(command)}", flush=True)
-    try:
-        status = subprocess.run([sys.executable, *command], check=False).returncode
-    except KeyboardInterrupt:  # the command has had it too, and has saved its work
-        status = 130
-    if status:
-        sys.exit(status)
+    process = subprocess.Popen([sys.executable, *command])
+    while process.returncode is None:
+        try:
+            process.wait()
+        except KeyboardInterrupt:  # the command has had it too, and is saving its work
+            continue
+    if process.returncode:
+        sys.exit(process.returncode)
 
 
 if __name__ == "__main__":

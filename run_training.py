@@ -4,19 +4,21 @@ Examples:
   python run_training.py --data datasets/portraits --config demo --minutes 15
   python run_training.py --data datasets/ffhq --config F --mirror --outdir runs
   python run_training.py --data datasets/ffhq --resolution 256 --gamma 5 --kimg 10000 --seed 1
-  python run_training.py --data datasets/portraits --config demo --resume auto      continue where it stopped
+  python run_training.py --resume runs/00000-portraits-demo        continue a run where it stopped
   python run_training.py --data datasets/cats --set schedule.lod_training_kimg=300 --set minibatch_repeats=1
 """
 
 import argparse
 import json
-import os
 import re
 import sys
+import time
 from pathlib import Path
 
 from stylegan_tf.console import friendly_errors, quiet_tensorflow
 from training import config as configs
+
+STOPPED = 3  # exit status of a run that was asked to stop and can be continued
 
 
 def parse(argv):
@@ -28,15 +30,16 @@ def parse(argv):
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--data", required=True, metavar="DIR", help="data set: a directory of .tfrecords files")
+    parser.add_argument("--data", metavar="DIR", help="data set: a directory of .tfrecords files")
     parser.add_argument(
         "--outdir", default="runs", metavar="DIR", help="where run directories are made (default: runs)"
     )
-    parser.add_argument("--config", default="F", choices=list(configs.PRESETS), help="configuration to start from")
+    parser.add_argument("--config", choices=list(configs.PRESETS), help="configuration to start from (default: F)")
     parser.add_argument("--resolution", type=int, metavar="R", help="train at R pixels (default: all the data set has)")
     parser.add_argument("--kimg", type=float, metavar="N", help="length of the run in thousand images")
     parser.add_argument("--minutes", type=float, metavar="M", help="shrink or stretch the schedule to about M minutes")
     parser.add_argument("--mirror", action="store_true", default=None, help="flip images at random")
+    parser.add_argument("--cond", action="store_true", default=None, help="train on the labels of the data set")
     parser.add_argument("--gamma", type=float, metavar="G", help="strength of the R1 penalty")
     parser.add_argument("--dtype", choices=["float32", "bfloat16", "auto"], help="type of the computation")
     parser.add_argument("--seed", type=int, metavar="N", help="decides everything random (default: 0)")
@@ -48,7 +51,10 @@ def parse(argv):
         metavar="auto|RUN",
         help="continue this run directory; auto: the newest unfinished run of the same command line, else a new one",
     )
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    if options.data is None and options.resume in (None, "auto"):
+        parser.error("--data DIR is needed; dataset_tool.py makes such a directory")
+    return options
 
 
 def requested_config(options):
@@ -57,10 +63,11 @@ def requested_config(options):
     Raises:
         ValueError: An option does not fit; it is named.
     """
-    config = configs.with_values(configs.TrainingConfig(), configs.PRESETS[options.config])
+    config = configs.with_values(configs.TrainingConfig(), configs.PRESETS[options.config or "F"])
     values = {
         "total_kimg": options.kimg,
         "mirror_augment": options.mirror,
+        "use_labels": options.cond,
         "dtype": options.dtype,
         "seed": options.seed,
     }
@@ -89,47 +96,72 @@ def _nested(assignment):
     return value
 
 
-def run_directory(options, request):
-    """The directory to train in, and whether it is a run to continue."""
-    outdir, resume = Path(options.outdir), options.resume
-    if resume and resume != "auto":
-        if not (Path(resume) / "run.json").is_file():
-            raise ValueError(f"--resume {resume}: no run directory, it has no run.json")
-        return Path(resume), True
-    numbers = {}
-    if outdir.is_dir():
-        numbers = {int(match[1]): path for path in outdir.iterdir() if (match := re.match(r"(\d{5})-", path.name))}
-    if resume == "auto":
-        for _, path in sorted(numbers.items(), reverse=True):
-            record = path / "run.json"
-            if record.is_file() and json.loads(record.read_text(encoding="utf-8"))["request"] == request:
-                return path, True
-    name = f"{max(numbers, default=-1) + 1:05d}-{Path(options.data).resolve().name}-{options.config}"
-    return outdir / name, False
+def find_run(options, request):
+    """The run to continue, or None for a new one.
+
+    Raises:
+        ValueError: `--resume RUN` names no run, or one that was started with other options; they are listed.
+    """
+    if options.resume in (None, "auto"):
+        runs = sorted(numbered(options.outdir).items(), reverse=True) if options.resume else []
+        same = (path for _, path in runs if (path / "run.json").is_file() and read_record(path)["request"] == request)
+        return next(same, None)
+    run_dir = Path(options.resume)
+    if not (run_dir / "run.json").is_file():
+        raise ValueError(f"--resume {run_dir}: not a run directory, it has no run.json")
+    silent = {"data", "outdir", "resume"}
+    changed = {key for key, value in vars(options).items() if key not in silent and value not in (None, [])}
+    before = read_record(run_dir)["request"]
+    if changed and {**request, "data": before["data"]} != before:
+        raise ValueError(
+            f"--resume {run_dir} keeps the configuration of that run, but the command line asks for another one. "
+            f"Leave out {', '.join(f'--{key}' for key in sorted(changed))}, or start a new run"
+        )
+    return run_dir
+
+
+def numbered(outdir):
+    """Run directories below `outdir` by their number."""
+    if not Path(outdir).is_dir():
+        return {}
+    return {int(match[1]): path for path in Path(outdir).iterdir() if (match := re.match(r"(\d{5})-", path.name))}
+
+
+def read_record(run_dir):
+    """What `run.json` says of a run."""
+    return json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
 
 
 def main(argv=None):
     """Set up a run, or find it, and train."""
+    started = time.monotonic()
     options = parse(argv)
     with friendly_errors():
         config = requested_config(options)
         request = {
-            "data": str(Path(options.data).resolve()),
-            "minutes": options.minutes,
+            "data": options.data and str(Path(options.data).resolve()),
             "resolution": options.resolution,
+            "minutes": options.minutes,
+            "config": json.loads(configs.to_json(config)),
         }
-        request["config"] = json.loads(configs.to_json(config))
-        run_dir, continues = run_directory(options, request)
+        run_dir = find_run(options, request)
+        if run_dir:
+            record = read_record(run_dir)
+            record["request"]["data"] = request["data"] or record["request"]["data"]
+        else:
+            number = max(numbered(options.outdir), default=-1) + 1
+            run_dir = Path(options.outdir) / f"{number:05d}-{Path(options.data).resolve().name}-{options.config or 'F'}"
+            record = {"request": request}
         print("Loading TensorFlow ...", flush=True)
         with quiet_tensorflow():
             from training import launch  # TensorFlow takes seconds to import; --help must not wait for it
-        record = json.loads((run_dir / "run.json").read_text(encoding="utf-8")) if continues else {"request": request}
-        complete = launch.train(run_dir, record, config)
-    print(f"{'Complete' if complete else 'Stopped'}: {os.path.relpath(run_dir)}")
+        complete = launch.train(run_dir, record, config, started)
     if not complete:
-        print(f"To continue: python run_training.py --data {options.data} --resume {os.path.relpath(run_dir)}")
-        return 3
-    print(f"Next: python generate_images.py --network {os.path.relpath(run_dir)} --seeds 0-35 --outdir results --grid")
+        print(f"Stopped: {run_dir}\nTo continue: python run_training.py --resume {run_dir}")
+        return STOPPED
+    print(
+        f"Complete: {run_dir}\nNext: python generate_images.py --network {run_dir} --seeds 0-35 --outdir results --grid"
+    )
     return 0
 
 

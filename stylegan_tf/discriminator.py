@@ -4,9 +4,9 @@ import keras
 from keras import ops as K
 
 from stylegan_tf import ops
-from stylegan_tf.generator import Network, _is_zero, options_of
 from stylegan_tf.growth import check_level, num_features, num_stages
 from stylegan_tf.layers import ConvDownscale2D, EqualizedConv2D, EqualizedDense, MinibatchStddev, base_config
+from stylegan_tf.network import Network, known_zero, options_of
 
 
 @keras.saving.register_keras_serializable("stylegan_tf")
@@ -160,7 +160,7 @@ class Discriminator(Network):
         x = self.from_rgb[level](images)
         for index, block in enumerate(self.blocks[level:], start=level):
             x = block(x)
-            if index == level and not _is_zero(fade):
+            if index == level and not known_zero(fade):
                 coarse = self.from_rgb[level + 1](ops.downscale2d(images))
                 x = ops.lerp(x, coarse, K.cast(fade, x.dtype))
         scores = K.cast(self.head(x), "float32")

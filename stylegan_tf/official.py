@@ -47,7 +47,9 @@ def _named(network):
 
 
 def _lod_names(network):
-    return ("lod", "G_synthesis/lod") if hasattr(network, "synthesis") else ("lod",)
+    if hasattr(network, "synthesis"):
+        return ("lod", "G_synthesis/lod")
+    return ("lod",) if hasattr(network, "resolution") else ()  # the mapping network does not grow
 
 
 def _is_image(name):

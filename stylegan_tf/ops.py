@@ -127,7 +127,8 @@ def _sum_of_shifts(kernel):
 
 def pixel_norm(x, epsilon=1e-8):
     """Scale the feature vector of every pixel (or latent) to unit mean square (Karras et al. 2018, section 4.2)."""
-    return x * ops.rsqrt(ops.mean(ops.square(x), axis=-1, keepdims=True) + ops.cast(epsilon, x.dtype))
+    y = ops.cast(x, "float32")
+    return ops.cast(y * ops.rsqrt(ops.mean(ops.square(y), axis=-1, keepdims=True) + epsilon), x.dtype)
 
 
 def instance_norm(x, epsilon=1e-8):
@@ -185,4 +186,5 @@ class SeedStream(keras.random.SeedGenerator):
     def next(self, ordered=True):
         """Next seed, a pair of integers."""
         self.draws += 1
-        return self.key + ops.convert_to_tensor([0, self.draws], self.key.dtype)
+        step = ops.convert_to_tensor([15485863, 32452843], self.key.dtype)  # long: neighbouring seeds share no draw
+        return self.key + step * self.draws

@@ -1,12 +1,12 @@
 """The layers of a network as a table, as the original's `print_layers`."""
 
 import contextlib
-import itertools
 
 import keras
 
 from stylegan_tf.discriminator import Discriminator
-from stylegan_tf.generator import Generator, MappingNetwork
+from stylegan_tf.generator import Generator
+from stylegan_tf.mapping import MappingNetwork
 
 
 def layer_table(network):
@@ -49,10 +49,11 @@ def _output_shapes(network, scopes):
         for layer in network._flatten_layers(include_self=False):
             if layer.path in scopes:
                 stack.enter_context(_recorded(layer, shapes))
-        for level in itertools.count(step=2):  # fading, each level runs the RGB layers of two
+        level = 0
+        while shapes.keys() != scopes.keys():
             _trace(network, level)
-            if shapes.keys() == scopes.keys():
-                return shapes
+            level += 2  # fading, a level runs its RGB layer and that of the next
+    return shapes
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from stylegan_tf import discriminator, generator, layers
+from stylegan_tf import discriminator, generator, layers, mapping, network, synthesis
 from stylegan_tf.layers import GAIN, EqualizedConv2D, EqualizedDense
 
 IMAGE, W = [4, 8, 8, 6], [4, 10]
@@ -86,24 +86,24 @@ CASES = {
         6,
     ),
     "stddev": Case(layers.MinibatchStddev, dict(group_size=2, num_new_features=3), IMAGE, [IMAGE], 0),
-    "labels": Case(generator.LabelEmbedding, dict(latent_size=10), [None, 3], [[4, 3], W], 30),
-    "constant": Case(generator.LearnedConstant, dict(features=6), W, [W], 16 * 6),
+    "labels": Case(mapping.LabelEmbedding, dict(latent_size=10), [None, 3], [[4, 3], W], 30),
+    "constant": Case(synthesis.LearnedConstant, dict(features=6), W, [W], 16 * 6),
     "input": Case(
-        generator.SynthesisInput,
+        synthesis.SynthesisInput,
         dict(features=6, dlatent_size=10, const_input_layer=True, epilogue=EPILOGUE),
         [None, 2, 10],
         [[4, 2, 10], NOISE_4],
         16 * 6 + 144 + 9 * 6 * 6 + 144,
     ),
     "input_dense": Case(
-        generator.SynthesisInput,
+        synthesis.SynthesisInput,
         dict(features=6, dlatent_size=10, const_input_layer=False, epilogue=EPILOGUE),
         [None, 2, 10],
         [[4, 2, 10], NOISE_4],
         10 * 96 + 144 + 9 * 6 * 6 + 144,
     ),
     "block_up": Case(
-        generator.SynthesisBlock,
+        synthesis.SynthesisBlock,
         dict(features=6, dlatent_size=10, fused_scale="auto", blur_filter=(1, 2, 1), epilogue=EPILOGUE),
         [None, 4, 4, 7],
         [[4, 4, 4, 7], [4, 2, 10], NOISE_8],
@@ -131,7 +131,7 @@ CASES = {
         9 * 6 * 5 + 5 + 80 * 7 + 7 + 7 + 1,
     ),
     "mapping": Case(
-        generator.MappingNetwork,
+        mapping.MappingNetwork,
         dict(
             latent_size=10,
             label_size=3,
@@ -145,7 +145,7 @@ CASES = {
         3 * 10 + 20 * 5 + 5 + 5 * 5 + 5 + 5 * 6 + 6,
     ),
     "synthesis": Case(
-        generator.SynthesisNetwork,
+        synthesis.SynthesisNetwork,
         dict(dlatent_size=10, **SMALL),
         None,
         [[4, 6, 10]],
@@ -153,7 +153,7 @@ CASES = {
         dict(randomize_noise=False),
     ),
     "synthesis_faded": Case(
-        generator.SynthesisNetwork,
+        synthesis.SynthesisNetwork,
         dict(dlatent_size=10, use_noise=False, structure="linear", **SMALL),
         None,
         [[4, 6, 10]],
@@ -183,14 +183,14 @@ CASES = {
         dict(level=1, fade=0.25),
     ),
 }
-ABSTRACT = {layers.EqualizedLayer, layers.ResamplingConv2D, generator.Network}
+ABSTRACT = {layers.EqualizedLayer, layers.ResamplingConv2D, network.Network}
 every_case = pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in CASES.items()])
 
 
 def test_every_layer_has_a_case():
     classes = {
         value
-        for module in (layers, generator, discriminator)
+        for module in (layers, mapping, synthesis, generator, discriminator)
         for value in vars(module).values()
         if inspect.isclass(value) and issubclass(value, keras.layers.Layer)
     }
@@ -252,10 +252,10 @@ def test_number_of_weights(case):
 @every_case
 def test_bfloat16(case):
     layer = case.construct("mixed_bfloat16")
-    network = isinstance(layer, generator.Network)
-    output = case.call(layer, case.arguments("float32" if network else "bfloat16"))
+    is_network = isinstance(layer, network.Network)
+    output = case.call(layer, case.arguments("float32" if is_network else "bfloat16"))
     assert all(variable.dtype == "float32" for variable in layer.variables)
-    assert output.dtype == ("float32" if network else "bfloat16")
+    assert output.dtype == ("float32" if is_network else "bfloat16")
     output = np.asarray(keras.ops.cast(output, "float32"))
     exact = np.asarray(case.call(case.construct(), case.arguments()))
     assert np.all(np.isfinite(output))
@@ -321,10 +321,10 @@ def test_initial_values():
     epilogue.build(IMAGE)
     for variable in (epilogue.noise.weight, epilogue.bias, epilogue.style.bias):
         np.testing.assert_array_equal(variable, 0)
-    constant = generator.LearnedConstant(6)
+    constant = synthesis.LearnedConstant(6)
     constant.build()
     np.testing.assert_array_equal(constant.const, 1)
-    embedding = generator.LabelEmbedding(500)
+    embedding = mapping.LabelEmbedding(500)
     embedding.build([None, 200])
     assert np.std(embedding.weight) == pytest.approx(1, rel=0.01)
 

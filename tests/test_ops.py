@@ -8,9 +8,9 @@ from golden_data import read, to_nhwc
 
 from stylegan_tf import ops
 from stylegan_tf.layers import (
+    ConvDownscale2D,
     EqualizedConv2D,
     EqualizedDense,
-    ConvDownscale2D,
     Noise,
     StyleModulation,
     UpscaleConv2D,
@@ -53,7 +53,7 @@ FUNCTIONS = {
     "mbstd_group4_features6_batch4": stddev(4, 6),
     "mbstd_group4_features1_batch1": stddev(4, 1),
 }
-PLAIN = dict(use_bias=False, activation=None)
+PLAIN = {"use_bias": False, "activation": None}
 LAYERS = {  # name: layer, function of (layer, x, other inputs)
     "style_mod": (lambda: StyleModulation(12, gain=1), lambda layer, x, dlatent: layer(x, dlatent)),
     "style_mod_nowscale": (
@@ -246,6 +246,12 @@ def test_seed_stream_depends_on_its_seed_alone():
 def test_seed_stream_takes_a_tensor():
     traced = tf.function(draw_two, input_signature=[tf.TensorSpec([2], tf.int32)])
     np.testing.assert_array_equal(traced(tf.constant([1, 2])), draw_two([1, 2]))
+
+
+def test_neighbouring_seeds_share_no_draw():
+    streams = [ops.SeedStream([first, second]) for first in range(3) for second in range(30)]
+    seeds = [tuple(np.asarray(stream.next())) for stream in streams for _ in range(30)]
+    assert len(set(seeds)) == len(seeds)
 
 
 def draw_two(seed):

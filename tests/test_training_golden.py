@@ -17,7 +17,7 @@ from training.losses import D_logistic_simplegp, G_logistic_nonsaturating
 from training.optimizer import Adam
 from training.reals import prepare_reals
 from training.state import TrainState
-from training.step import TrainingStep, update
+from training.step import TrainingStep, average_decay, update
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -165,7 +165,9 @@ def test_three_whole_steps(name, monkeypatch):
         rows = golden["in/G_labels"][index]
         monkeypatch.setattr(step_module, "draw_labels", lambda *_, given=rows: tf.constant(given))
         reals = tf.constant(golden["in/reals"][index])
-        logs = step._discriminator_step(reals, tf.constant(labels[index]), fade, rate, seed, level)
+        beta = average_decay(len(reals), state.config.G_smoothing_kimg)
+        np.testing.assert_allclose(beta, golden.data["out/Gs_beta"])
+        logs = step._discriminator_step(reals, tf.constant(labels[index]), fade, rate, beta, seed, level)
         if index == 0:
             np.testing.assert_allclose(logs["loss/D"], golden.data["out/step1/D_loss"].mean(), rtol=1e-5)
             np.testing.assert_allclose(generator.dlatent_avg, golden["out/step1/after_D/G_dlatent_avg"], atol=1e-6)

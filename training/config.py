@@ -56,6 +56,7 @@ class TrainingConfig:
         D_repeats: Discriminator steps for each generator step.
         minibatch_repeats: Iterations between looks at the schedule.
         reset_opt_for_new_lod: Forget optimizer moments when a level or a fade begins or ends.
+        use_labels: Train on the labels of the data set; else they are left aside, as the original does by default.
         mirror_augment: Flip each real image with probability one half.
         total_kimg: Length of the run.
         image_grid: Size of the image grids: "1080p", "4k", or columns and rows as "8x4".
@@ -77,6 +78,7 @@ class TrainingConfig:
     minibatch_repeats: int = 4
     reset_opt_for_new_lod: bool = True
     mirror_augment: bool = False
+    use_labels: bool = False
     total_kimg: float = 25000.0
     image_grid: str = "1080p"
     image_snapshot_ticks: int = 1

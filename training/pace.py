@@ -58,26 +58,26 @@ def measure(state, step, dataset):
     return rates
 
 
-def fit_to_minutes(config, rates, minutes, resolution, overhead=1.1):
-    """The same run, played faster or slower: all lengths in kimg times one factor, so that it takes `minutes` here.
+def fit_to_time(config, rates, seconds, resolution, overhead=1.1):
+    """The same run, played faster or slower: all lengths in kimg times one factor, so that it takes `seconds` here.
 
     Args:
         config: `TrainingConfig` of the full run.
         rates: Seconds per image by level, from `measure`.
-        minutes: Time to train.
+        seconds: Time to train.
         resolution: Full resolution of the networks.
         overhead: Share of time for grids, checkpoints and noisy neighbours.
 
     Returns:
         A `TrainingConfig`.
     """
-    seconds, start = 0.0, 0.0
+    needed, start = 0.0, 0.0
     rows = phases(config.schedule, resolution)
     for index, (_, transition, training) in enumerate(rows):
         end = min(start + transition + training, config.total_kimg)
-        seconds += (end - start) * 1000 * rates[len(rows) - 1 - index]
+        needed += (end - start) * 1000 * rates[len(rows) - 1 - index]
         start = end
-    factor = minutes * 60 / (seconds * overhead)
+    factor = seconds / (needed * overhead)
     schedule = config.schedule
     lengths = ("lod_training_kimg", "lod_transition_kimg", "lrate_rampup_kimg", "tick_kimg_base")
     tables = ("lod_training_kimg_dict", "lod_transition_kimg_dict", "tick_kimg_dict")

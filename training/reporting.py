@@ -30,6 +30,7 @@ class RunReporter:
         self.columns, self.rows = grid_size(state.config.image_grid, dataset.resolution)
         self.latents, self.labels = self._grid_inputs()
         self.rates = {}  # level -> seconds per image, as measured
+        self.compiled = set()
         self.sums, self.images, self.started = defaultdict(float), 0, time.monotonic()
         self._live_at = 0.0
         self._forget_the_future()
@@ -75,8 +76,10 @@ class RunReporter:
         images = point.minibatch * self.state.config.D_repeats
         self.images += images
         self.state.seconds += seconds
-        rate = seconds / images
-        self.rates[point.level] = 0.95 * self.rates.get(point.level, rate) + 0.05 * rate
+        if point.level in self.compiled:
+            rate = seconds / images
+            self.rates[point.level] = 0.95 * self.rates.get(point.level, rate) + 0.05 * rate
+        self.compiled.add(point.level)  # the first iteration of a level includes its compilation
         if sys.stdout.isatty() and time.monotonic() - self._live_at > 0.5:
             self._live_at = time.monotonic()
             print(f"\r\033[K{self.line(point)}", end="", flush=True)
@@ -89,9 +92,12 @@ class RunReporter:
         return (
             f"kimg {self.state.images_seen / 1000:7.1f}  {growth:<20}  "
             f"loss G {self.sums['loss/G'] / count:5.2f} D {self.sums['loss/D'] / count:5.2f}  "
-            f"{1 / self.rates[point.level]:6.1f} img/s  {clock(self.state.seconds)} trained  "
-            f"{clock(self.time_left())} left"
+            f"{self.speed(point)}  {clock(self.state.seconds)} trained  {clock(self.time_left())} left"
         )
+
+    def speed(self, point):
+        """Images per second at this level."""
+        return f"{1 / self.rates[point.level]:6.1f} img/s" if point.level in self.rates else "compiling"
 
     def tick(self, point):
         """Print the line for good, append a row to `stats.jsonl`, begin the next tick."""
@@ -122,17 +128,15 @@ class RunReporter:
         self.images, self.started = 0, time.monotonic()
 
     def time_left(self):
-        """Seconds until the run ends, at the rates measured so far; an unseen level takes three times its coarser one."""
+        """Seconds until the end, at the rates measured so far; an unseen level takes twice its coarser one."""
         config, left, start = self.state.config, 0.0, 0.0
         rows = phases(config.schedule, self.dataset.resolution)
         for index, (_, transition, training) in enumerate(rows):
             level = len(rows) - 1 - index
             end = min(start + transition + training, config.total_kimg)
             images = max(end * 1000 - max(start * 1000, self.state.images_seen), 0)
-            known = min((other for other in self.rates if other >= level), default=None)
-            if known is None:
-                known = max(self.rates)
-            left += images * self.rates[known] * 3.0 ** (known - level)
+            known = min((other for other in self.rates if other >= level), default=max(self.rates, default=level))
+            left += images * self.rates.get(known, 0.01) * 2.0 ** (known - level)
             start = end
         return left
 

@@ -46,11 +46,18 @@ class TrainState:
 
     @classmethod
     def create(cls, config, resolution, num_channels, label_size):
-        """A fresh state, its weights drawn from `config.seed`."""
+        """A fresh state, its weights drawn from `config.seed`.
+
+        Raises:
+            ValueError: A network has no such option, or its value does not fit.
+        """
         keras.utils.set_random_seed(config.seed)
         data = dict(resolution=resolution, num_channels=num_channels, label_size=label_size)
-        generator = Generator(**data, **config.generator, dtype=config.dtype)
-        discriminator = Discriminator(**data, **config.discriminator, dtype=config.dtype)
+        try:
+            generator = Generator(**data, **config.generator, dtype=config.dtype)
+            discriminator = Discriminator(**data, **config.discriminator, dtype=config.dtype)
+        except TypeError as error:
+            raise ValueError(f"the options of a network do not fit: {error}") from error
         ema = Generator(**data, **config.generator, name="generator_ema")
         ema.set_weights(generator.get_weights())
         adam = dataclasses.asdict(config.optimizer)

@@ -19,7 +19,7 @@ class TrainingStep:
     def __init__(self, state, labels):
         self.state = state
         self.labels = tf.constant(labels)
-        self.d_loss, self.g_loss = D_LOSSES[state.config.D_loss], G_LOSSES[state.config.G_loss]
+        self.d_loss, self.g_loss = choose(D_LOSSES, state.config.D_loss), choose(G_LOSSES, state.config.G_loss)
         self.discriminator_step = tf.function(self._discriminator_step)
         self.generator_step = tf.function(self._generator_step)
 
@@ -39,7 +39,8 @@ class TrainingStep:
             images, labels = batch()
             rate, seed = tf.constant(point.D_lrate, tf.float32), self.seed_of("discriminator")
             images, labels = tf.constant(images), tf.constant(labels)
-            logs |= self.discriminator_step(images, labels, fade, rate, seed, level=point.level)
+            beta = tf.constant(average_decay(point.minibatch, state.config.G_smoothing_kimg), tf.float32)
+            logs |= self.discriminator_step(images, labels, fade, rate, beta, seed, level=point.level)
             state.images_seen += point.minibatch
         rate, seed = tf.constant(point.G_lrate, tf.float32), self.seed_of("generator")
         return logs | self.generator_step(fade, rate, seed, level=point.level, minibatch=point.minibatch)
@@ -53,7 +54,7 @@ class TrainingStep:
         ]
         return tf.constant(np.random.SeedSequence(entropy).generate_state(2).astype(np.int32))
 
-    def _discriminator_step(self, reals, labels, fade, rate, seed, level):
+    def _discriminator_step(self, reals, labels, fade, rate, beta, seed, level):
         state = self.state
         latent_seed, network_seed, mirror_seed = tf.unstack(tf.random.split(seed, 3))
         reals = prepare_reals(reals, fade, state.config.mirror_augment, mirror_seed)
@@ -68,7 +69,7 @@ class TrainingStep:
             return tf.reduce_mean(losses), logs
 
         value, logs, skipped = update(state.discriminator, state.D_optimizer, loss, rate)
-        self._move_average(reals.shape[0])
+        self._move_average(beta)
         return logs | {"loss/D": value, "skipped/D": skipped}
 
     def _generator_step(self, fade, rate, seed, level, minibatch):
@@ -85,14 +86,25 @@ class TrainingStep:
         value, _, skipped = update(state.generator, state.G_optimizer, loss, rate)
         return {"loss/G": value, "skipped/G": skipped}
 
-    def _move_average(self, minibatch):
-        """Move the averaged generator: weights by its half-life, the mean w copied (trap 29)."""
-        state, half_life = self.state, self.state.config.G_smoothing_kimg * 1000
-        beta = 0.5 ** (minibatch / half_life) if half_life > 0 else 0.0
+    def _move_average(self, beta):
+        """Move the averaged generator: weights decay by beta, the mean w is copied (trap 29)."""
+        state = self.state
         pairs = zip(state.generator.trainable_variables, state.generator_ema.trainable_variables, strict=True)
         for variable, average in pairs:
             average.assign(ops.lerp(variable.value, average.value, beta))
         state.generator_ema.dlatent_avg.assign(state.generator.dlatent_avg)
+
+
+def average_decay(minibatch, half_life_kimg):
+    """Decay of the moving average for one minibatch; 0, a plain copy, without a half-life."""
+    return 0.5 ** (minibatch / (half_life_kimg * 1000)) if half_life_kimg > 0 else 0.0
+
+
+def choose(losses, name):
+    """The loss of that name; a ValueError lists those that exist."""
+    if name not in losses:
+        raise ValueError(f"there is no loss {name!r}; there are {', '.join(losses)}")
+    return losses[name]
 
 
 def draw_latents(count, size, seed):

@@ -1,0 +1,157 @@
+"""The whole path through the command lines: real pictures, training, kill and resume, new pictures."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from stylegan_tf.arrays import read_arrays
+
+ROOT = Path(__file__).parent.parent
+NETWORK = '{"fmap_max": 8, "latent_size": 16, "dlatent_size": 16, "mapping_layers": 2, "mapping_fmaps": 16}'
+SCHEDULE = {
+    "minibatch_base": 4,
+    "minibatch_dict": {},
+    "lod_training_kimg": 0.032,
+    "lod_transition_kimg": 0.032,
+    "tick_kimg_base": 0.032,
+    "tick_kimg_dict": {},
+}
+TINY = [
+    *("--set", f"generator={NETWORK}", "--set", 'discriminator={"fmap_max": 8}', "--set", "image_grid=4x2"),
+    *("--set", "minibatch_repeats=2", "--kimg", "0.144"),
+    *(argument for key, value in SCHEDULE.items() for argument in ("--set", f"schedule.{key}={json.dumps(value)}")),
+]
+
+
+def command(script, *arguments, **options):
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    return subprocess.run(
+        [sys.executable, str(ROOT / script), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+        **options,
+    )
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """A data set of real pictures, 16x16."""
+    path = tmp_path_factory.mktemp("data") / "portraits"
+    result = command("dataset_tool.py", "create_openmoji", path, "--subset", "portraits", "--resolution", 16)
+    assert result.returncode == 0, result.stderr
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished_run(pictures, tmp_path_factory):
+    """A run that nobody disturbed."""
+    outdir = tmp_path_factory.mktemp("runs")
+    result = command("run_training.py", "--data", pictures, "--outdir", outdir, *TINY)
+    assert result.returncode == 0, result.stderr
+    return outdir / "00000-portraits-F"
+
+
+def final_weights(run):
+    arrays, metadata = read_arrays(sorted(run.glob("checkpoint-*.safetensors"))[-1])
+    assert metadata["counters"]["images_seen"] == 144
+    return arrays
+
+
+def test_a_run_leaves_pictures_statistics_and_a_snapshot(finished_run):
+    names = {path.name for path in finished_run.iterdir()}
+    assert {"run.json", "reals.png", "fakes000000.png", "stats.jsonl", "network-snapshot-000000.safetensors"} <= names
+    assert PIL.Image.open(finished_run / "fakes000000.png").size == (64, 32)
+    rows = [json.loads(line) for line in (finished_run / "stats.jsonl").read_text().splitlines()]
+    assert [row["resolution"] for row in rows] == [8, 16, 16, 16, 16]
+    assert all(np.isfinite(list(row.values())).all() for row in rows)
+
+
+def test_pictures_of_the_run(finished_run, tmp_path):
+    result = command(
+        "generate_images.py", "--network", finished_run, "--seeds", "0-2", "--trunc", "0.7", "--outdir", tmp_path
+    )
+    assert result.returncode == 0, result.stderr
+    assert PIL.Image.open(tmp_path / "seed0002.png").size == (16, 16)
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(finished_run, pictures, tmp_path):
+    results = {}
+    for seed in ("0", "1"):
+        outdir = tmp_path / seed
+        result = command("run_training.py", "--data", pictures, "--outdir", outdir, "--seed", seed, *TINY)
+        assert result.returncode == 0, result.stderr
+        results[seed] = final_weights(outdir / "00000-portraits-F")
+    expected = final_weights(finished_run)
+    assert all(np.array_equal(results["0"][name], array) for name, array in expected.items())
+    assert not all(np.array_equal(results["1"][name], array) for name, array in expected.items())
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_run_resumes_to_the_same_weights(how, finished_run, pictures, tmp_path):
+    arguments = ["--data", pictures, "--outdir", tmp_path, "--resume", "auto", *TINY]
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "run_training.py"), *map(str, arguments)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+    run = tmp_path / "00000-portraits-F"
+    deadline = time.monotonic() + 120
+    while not list(run.glob("checkpoint-*.safetensors")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(how)
+    assert process.wait(60) == (-signal.SIGKILL if how == signal.SIGKILL else 3)
+    result = command("run_training.py", *arguments)
+    assert result.returncode == 0, result.stderr
+    assert "Continuing from checkpoint" in result.stdout
+    weights = final_weights(run)
+    for name, array in final_weights(finished_run).items():
+        np.testing.assert_array_equal(weights[name], array, err_msg=name)
+
+
+def test_a_damaged_checkpoint_is_reported_and_the_one_before_is_used(finished_run, pictures, tmp_path):
+    outdir = finished_run.parent
+    newest = sorted(finished_run.glob("checkpoint-*.safetensors"))[-1]
+    intact = newest.read_bytes()
+    newest.write_bytes(intact[: len(intact) // 2])
+    result = command("run_training.py", "--data", pictures, "--outdir", outdir, "--resume", finished_run, *TINY)
+    assert result.returncode == 0, result.stderr
+    assert f"Warning: {newest}" in result.stdout
+    assert newest.read_bytes() == intact
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--data", "no/such/place"], "no/such/place"),
+        (["--set", "schedule.minibatch_bass=8"], "minibatch_bass"),
+        (["--set", "schedule.minibatch_base"], "FIELD=VALUE"),
+        (["--set", 'generator={"fmap_mux": 8}'], "fmap_mux"),
+        (["--set", "image_grid=huge"], "image_grid"),
+        (["--set", "G_loss=G_hope"], "G_hope"),
+        (["--kimg", "-1"], "--kimg"),
+        (["--minutes", "0"], "--minutes"),
+        (["--resume", "no/such/run"], "no/such/run"),
+        (["--resolution", "12"], "12"),
+        (["--resolution", "32"], "32"),
+    ],
+)
+def test_wrong_input_is_refused_with_its_name(arguments, complaint, pictures, tmp_path):
+    import run_training
+
+    base = ["--data", str(pictures), "--outdir", str(tmp_path / "runs"), *TINY]
+    with pytest.raises(SystemExit) as caught:
+        run_training.main(base + arguments)
+    assert str(caught.value).startswith("Error: ")
+    assert complaint in str(caught.value)
+    assert not (tmp_path / "runs").exists()
