@@ -58,6 +58,7 @@ def run(script, *arguments):
         except KeyboardInterrupt:  # the command has had it too, and is saving its work
             continue
     if process.returncode:
+        print("\nThe same command again continues from here.")
         sys.exit(process.returncode)
 
 

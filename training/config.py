@@ -106,27 +106,66 @@ def with_values(config, values):
 
     Tables and option dicts are replaced whole. Table keys may be strings of digits, as JSON makes them.
     """
-    known = {item.name: item for item in dataclasses.fields(config)}
     changes = {}
     for key, value in values.items():
-        if key not in known:
-            raise ValueError(f"{type(config).__name__} has no field {key!r}; it has {', '.join(known)}")
+        if key not in vars(config):
+            raise ValueError(f"{type(config).__name__} has no field {key!r}; it has {', '.join(vars(config))}")
         current = getattr(config, key)
+        if not _fits(value, dict if dataclasses.is_dataclass(current) else type(current)):
+            raise ValueError(f"{type(config).__name__}.{key} is {value!r}; expected a {_word(current)}")
         if dataclasses.is_dataclass(current):
             value = with_values(current, value)
-        elif isinstance(current, dict) and isinstance(value, dict):
+        elif isinstance(current, dict):
             value = {int(name) if str(name).isdigit() else name: entry for name, entry in value.items()}
-        elif not isinstance(value, type(current)) and not (isinstance(current, float) and isinstance(value, int)):
-            raise ValueError(f"{type(config).__name__}.{key} is {value!r}; expected {type(current).__name__}")
         changes[key] = value
     return dataclasses.replace(config, **changes)
+
+
+def _fits(value, kind):
+    """Whether a value can stand in a field of that type; a whole number may stand for a float, a truth value never."""
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, int | float if kind is float else kind)
+
+
+def _word(current):
+    return "table" if isinstance(current, dict) or dataclasses.is_dataclass(current) else type(current).__name__
 
 
 PRESETS = types.MappingProxyType(
     {
         # configuration F of table 1, on one GPU
         "F": {},
-        # pictures of OpenMoji portraits in a quarter of an hour on two CPU cores
-        "demo": {},
+        # new OpenMoji portraits in a quarter of an hour on two CPU cores. What makes it quick: few features, small
+        # minibatches (more updates for the same images), and a strong R1 penalty, for so little data and time
+        "demo": {
+            "generator": {
+                "fmap_base": 512,
+                "fmap_max": 128,
+                "latent_size": 128,
+                "dlatent_size": 128,
+                "mapping_layers": 4,
+                "mapping_fmaps": 128,
+                "mapping_lrmul": 0.1,
+            },
+            "discriminator": {"fmap_base": 512, "fmap_max": 128},
+            "dtype": "auto",
+            "D_loss_args": {"r1_gamma": 100.0},
+            "schedule": {
+                "lod_training_kimg_dict": {8: 3.0, 16: 5.0, 32: 10.0},
+                "lod_transition_kimg_dict": {16: 3.0, 32: 5.0, 64: 6.0},
+                "minibatch_base": 8,
+                "minibatch_dict": {},
+                "G_lrate_base": 0.002,
+                "G_lrate_dict": {},
+                "D_lrate_base": 0.002,
+                "D_lrate_dict": {},
+                "tick_kimg_base": 2.0,
+                "tick_kimg_dict": {},
+            },
+            "G_smoothing_kimg": 1.5,
+            "total_kimg": 58.0,
+            "image_grid": "12x6",
+        },
     }
 )

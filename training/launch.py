@@ -52,6 +52,8 @@ def train(run_dir, record, config, started):
     grid_size(config.image_grid, dataset.resolution)  # refuses a wrong one before anything is written
     state = TrainState.create(config, dataset.resolution, dataset.num_channels, dataset.label_size)
     step, rates = TrainingStep(state, dataset.labels), None
+    if not continues:
+        make_directory(run_dir)
     if not continues and request["minutes"]:
         print("Timing a few steps of each level ...", flush=True)
         rates = pace.measure(state, step, dataset)
@@ -59,7 +61,6 @@ def train(run_dir, record, config, started):
         config = pace.fit_to_time(config, rates, seconds, dataset.resolution)
         state.config = config
     if not continues:
-        run_dir.mkdir(parents=True)
         record = {**record, "dataset": facts, "config": json.loads(configs.to_json(config))}
         with atomic_file(run_dir / "run.json") as path:
             path.write_text(json.dumps(record, indent=2), encoding="utf-8")
@@ -70,6 +71,15 @@ def train(run_dir, record, config, started):
     if restored:
         print(f"Continuing from {restored.name}", flush=True)
     return training_loop(state, dataset, run_dir, step, rates)
+
+
+def make_directory(run_dir):
+    """Make the run directory; a ValueError says what to do if that cannot be."""
+    try:
+        run_dir.mkdir(parents=True)
+    except OSError as error:
+        reason = f"{run_dir} cannot be made ({error.strerror})"
+        raise ValueError(f"{reason}; choose an --outdir in which you may write") from error
 
 
 def describe(run_dir, dataset, state):

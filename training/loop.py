@@ -70,8 +70,17 @@ def lod_span(lod):
 
 
 def save_checkpoint(state, run_dir):
-    """Write `checkpoint-<images>.safetensors` and remove all but the newest few."""
-    state.save(run_dir / f"checkpoint-{state.images_seen:09d}.safetensors")
+    """Write `checkpoint-<images>.safetensors` and remove all but the newest few.
+
+    Raises:
+        OSError: It could not be written; the ones before are still there.
+    """
+    path = run_dir / f"checkpoint-{state.images_seen:09d}.safetensors"
+    try:
+        state.save(path)
+    except OSError as error:
+        remedy = f"make room, then continue with --resume {run_dir}"
+        raise OSError(f"{path} could not be written ({error.strerror}); {remedy}") from error
     for path in checkpoints(run_dir)[:-KEPT_CHECKPOINTS]:
         path.unlink()
 

@@ -58,7 +58,7 @@ def measure(state, step, dataset):
     return rates
 
 
-def fit_to_time(config, rates, seconds, resolution, overhead=1.1):
+def fit_to_time(config, rates, seconds, resolution, overhead=1.05):
     """The same run, played faster or slower: all lengths in kimg times one factor, so that it takes `seconds` here.
 
     Args:
