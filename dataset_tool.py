@@ -115,7 +115,8 @@ def write(options: argparse.Namespace, pictures, facts: dict) -> None:
     content = f"{writer.count} {'RGB' if channels == 3 else 'grayscale'} pictures of {width}x{height}"
     labels = f", {writer.label_size} label components each" if writer.label_size else ""
     print(f"Complete: {options.tfrecord_dir}, {content}{labels}")
-    print(f"Next: python run_training.py --data {shlex.quote(options.tfrecord_dir)} --config demo")
+    preset = "demo" if width <= 64 else "F"
+    print(f"Next: python run_training.py --data {shlex.quote(options.tfrecord_dir)} --config {preset}")
 
 
 def explain(error: OSError, directory: str) -> str:

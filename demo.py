@@ -7,6 +7,7 @@ Examples:
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from stylegan_tf.console import friendly_errors
 
+STOPPED = 3  # exit status of run_training.py when it was asked to stop
 DATA, RUNS = Path("datasets/portraits"), Path("runs/demo")
 
 
@@ -36,7 +38,7 @@ def main(argv=None):
             run("dataset_tool.py", "create_openmoji", DATA, "--subset", "portraits", "--resolution", 64)
         training = ["--data", DATA, "--config", "demo", "--minutes", f"{options.minutes:g}", "--outdir", RUNS]
         run("run_training.py", *training, "--resume", "auto")
-        newest = max(RUNS.iterdir(), key=lambda path: path.stat().st_mtime)
+        newest = max(path for path in RUNS.iterdir() if asked_minutes(path) == options.minutes)
         run("generate_figures.py", "--network", newest, "--outdir", newest / "figures")
     print(f"""
 New faces that nobody drew:  {newest}/figures
@@ -45,6 +47,14 @@ How they came to be:         {newest}/fakes*.png, one picture a tick; reals.png 
 What to type next:
   .venv/bin/python generate_images.py --network {newest} --seeds 0-35 --outdir results --grid
   make demo MINUTES=60""")
+
+
+def asked_minutes(run_dir):
+    """Minutes that a run was asked to take; None for what is no run."""
+    try:
+        return json.loads((run_dir / "run.json").read_text(encoding="utf-8"))["request"]["minutes"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def run(script, *arguments):
@@ -58,7 +68,8 @@ def run(script, *arguments):
         except KeyboardInterrupt:  # the command has had it too, and is saving its work
             continue
     if process.returncode:
-        print("\nThe same command again continues from here.")
+        if process.returncode in (STOPPED, 130):
+            print("\nThe same command again continues from here.")
         sys.exit(process.returncode)
 
 

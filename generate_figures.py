@@ -8,7 +8,7 @@ from stylegan_tf.console import friendly_errors, quiet_tensorflow
 EXAMPLES = """\
 Examples:
   # all figures of a run, its curves included
-  python generate_figures.py --network runs/00000-demo --outdir results/figures
+  python generate_figures.py --network runs/00000-portraits-demo --outdir results/figures
 
   # of one snapshot, with other latents
   python generate_figures.py --network network-snapshot-000120.safetensors --seed 100 --outdir results/figures
@@ -41,7 +41,6 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
     with friendly_errors():
-        options.outdir.mkdir(parents=True, exist_ok=True)
         with quiet_tensorflow():
             from stylegan_tf.curves import read_stats, training_curves
             from stylegan_tf.figures import style_mixing, truncation_sweep, uncurated_grid
@@ -50,6 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
 
         path = find_snapshot(options.network)
         generator, metadata = load_generator(path)
+        options.outdir.mkdir(parents=True, exist_ok=True)
         print(f"{path}: drawing ...", flush=True)
         growth = {"level": metadata.get("level", 0), "fade": metadata.get("fade", 0.0)}
         seed, psi = options.seed, options.trunc
@@ -64,8 +64,8 @@ def main(arguments: list[str] | None = None) -> None:
             save_png(options.outdir / f"{name}.png", draw())
             print(options.outdir / f"{name}.png", flush=True)
         stats = path.parent / "stats.jsonl"
-        if stats.exists():
-            training_curves(read_stats(stats), options.outdir / "curves.png", generator.resolution)
+        if stats.exists() and (rows := read_stats(stats)):
+            training_curves(rows, options.outdir / "curves.png", generator.resolution)
             print(options.outdir / "curves.png")
 
 

@@ -1,6 +1,7 @@
 """Writes one PNG a seed with a trained generator."""
 
 import argparse
+import math
 from pathlib import Path
 
 from stylegan_tf.console import friendly_errors, quiet_tensorflow
@@ -8,10 +9,10 @@ from stylegan_tf.console import friendly_errors, quiet_tensorflow
 EXAMPLES = """\
 Examples:
   # 36 pictures and an overview, from the newest snapshot of a run
-  python generate_images.py --network runs/00000-demo --seeds 0-35 --outdir results/images --grid
+  python generate_images.py --network runs/00000-portraits-demo --seeds 0-35 --outdir results/images --grid
 
   # without truncation: more varied, less clean
-  python generate_images.py --network runs/00000-demo --seeds 0-35 --trunc 1 --outdir results/varied
+  python generate_images.py --network runs/00000-portraits-demo --seeds 0-35 --trunc 1 --outdir results/varied
 
   # one class of a network that was trained with labels
   python generate_images.py --network network-snapshot-000120.safetensors --seeds 7,12-15 --class 2 \\
@@ -33,6 +34,25 @@ def parse_seeds(text: str) -> list[int]:
     return seeds
 
 
+def parse_label(text: str) -> list[float]:
+    """Reads "0,1,0" as [0.0, 1.0, 0.0]."""
+    try:
+        return [float(value) for value in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers; write it as 0,1,0") from None
+
+
+def parse_truncation(text: str) -> float:
+    """Reads a finite number."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number; 0.7 is usual, 1 truncates nothing")
+    return value
+
+
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
@@ -45,7 +65,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--outdir", required=True, type=Path, help="where the pictures go; created if missing")
     parser.add_argument(
         "--trunc",
-        type=float,
+        type=parse_truncation,
         default=0.7,
         metavar="PSI",
         help="truncation: 1 none, 0 the mean (default: 0.7)",
@@ -55,7 +75,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     label.add_argument("--class", type=int, dest="class_index", metavar="N", help="class, from 0 (default: no class)")
     label.add_argument(
         "--label",
-        type=lambda text: [float(value) for value in text.split(",")],
+        type=parse_label,
         metavar="X,Y,...",
         help="the whole label vector, for labels that are no single class",
     )
@@ -95,7 +115,6 @@ def choose_label(label_size: int, class_index: int | None, label: list[float] | 
 def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
     with friendly_errors():
-        options.outdir.mkdir(parents=True, exist_ok=True)
         with quiet_tensorflow():
             import numpy as np
 
@@ -105,6 +124,7 @@ def main(arguments: list[str] | None = None) -> None:
 
         path = find_snapshot(options.network)
         generator, metadata = load_generator(path)
+        options.outdir.mkdir(parents=True, exist_ok=True)
         level, fade = metadata.get("level", 0), metadata.get("fade", 0.0)
         size = generator.resolution >> level
         print(f"{path}: {size}x{size} pixels, {len(options.seeds)} pictures ...", flush=True)

@@ -10,7 +10,9 @@ Examples:
 
 import argparse
 import json
+import math
 import re
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -49,7 +51,7 @@ def parse(argv):
     parser.add_argument(
         "--resume",
         metavar="auto|RUN",
-        help="continue this run directory; auto: the newest unfinished run of the same command line, else a new one",
+        help="continue this run directory; auto: the newest run of the same command line, else a new one",
     )
     options = parser.parse_args(argv)
     if options.data is None and options.resume in (None, "auto"):
@@ -77,8 +79,9 @@ def requested_config(options):
     for assignment in options.set:
         config = configs.with_values(config, _nested(assignment))
     for name, value in (("--kimg", options.kimg), ("--minutes", options.minutes)):
-        if value is not None and value <= 0:
-            raise ValueError(f"{name} must be greater than 0, not {value:g}")
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise ValueError(f"{name} must be a number greater than 0, not {value:g}")
+    configs.check(config)
     return config
 
 
@@ -104,8 +107,7 @@ def find_run(options, request):
     """
     if options.resume in (None, "auto"):
         runs = sorted(numbered(options.outdir).items(), reverse=True) if options.resume else []
-        same = (path for _, path in runs if (path / "run.json").is_file() and read_record(path)["request"] == request)
-        return next(same, None)
+        return next((path for _, path in runs if asks_for(path, request)), None)
     run_dir = Path(options.resume)
     if not (run_dir / "run.json").is_file():
         raise ValueError(f"--resume {run_dir}: not a run directory, it has no run.json")
@@ -127,9 +129,30 @@ def numbered(outdir):
     return {int(match[1]): path for path in Path(outdir).iterdir() if (match := re.match(r"(\d{5})-", path.name))}
 
 
+def asks_for(run_dir, request):
+    """Whether a run directory holds a run of this very request; one that cannot be read is reported and passed over."""
+    try:
+        return (run_dir / "run.json").is_file() and read_record(run_dir)["request"] == request
+    except ValueError as error:
+        print(f"Warning: {error}")
+        return False
+
+
 def read_record(run_dir):
-    """What `run.json` says of a run."""
-    return json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
+    """What `run.json` says of a run: request, dataset and config.
+
+    Raises:
+        ValueError: The file is damaged; it is named.
+    """
+    path = run_dir / "run.json"
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        complete = record["dataset"] and record["config"]
+        if complete and {"data", "minutes", "resolution", "config"} <= record["request"].keys():
+            return record
+        raise KeyError("request")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is damaged; put the file back, or remove this run directory") from error
 
 
 def main(argv=None):
@@ -156,12 +179,12 @@ def main(argv=None):
         with quiet_tensorflow():
             from training import launch  # TensorFlow takes seconds to import; --help must not wait for it
         complete = launch.train(run_dir, record, config, started)
+    quoted = shlex.quote(str(run_dir))
     if not complete:
-        print(f"Stopped: {run_dir}\nTo continue: python run_training.py --resume {run_dir}")
+        print(f"Stopped: {run_dir}\nTo continue: python run_training.py --resume {quoted}")
         return STOPPED
-    print(
-        f"Complete: {run_dir}\nNext: python generate_images.py --network {run_dir} --seeds 0-35 --outdir results --grid"
-    )
+    print(f"Complete: {run_dir}")
+    print(f"Next: python generate_images.py --network {quoted} --seeds 0-35 --outdir results --grid")
     return 0
 
 

@@ -30,21 +30,37 @@ def atomic_file(path: str | os.PathLike) -> Iterator[Path]:
 
     Yields the name to write to, in the same directory. It is renamed to `path` at the end of the block, or
     removed after an error. What a killed process left there is overwritten by the next attempt.
+
+    Raises:
+        OSError: It cannot be written; `path` is named.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.partial")
-    temporary.touch()
-    mode = temporary.stat().st_mode
+    with writing(path):
+        try:
+            temporary.touch()
+            mode = temporary.stat().st_mode
+            yield temporary
+            temporary.chmod(mode)  # some writers (safetensors) make files that only their owner can read
+            _flush(temporary)
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        if os.name == "posix":  # elsewhere a directory cannot be opened
+            _flush(path.parent)
+
+
+@contextlib.contextmanager
+def writing(path: str | os.PathLike) -> Iterator[None]:
+    """Gives an OSError in this block the name of the file that was to be written, and the remedy."""
     try:
-        yield temporary
-        temporary.chmod(mode)  # some writers (safetensors) make files that only their owner can read
-        _flush(temporary)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    if os.name == "posix":  # elsewhere a directory cannot be opened
-        _flush(path.parent)
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OSError(
+            f"{path}: {reason}; make room on the disk, or choose a directory in which you may write"
+        ) from error
 
 
 def write_arrays(path: str | os.PathLike, arrays: dict[str, np.ndarray], metadata: dict) -> None:
@@ -75,7 +91,7 @@ def write_arrays(path: str | os.PathLike, arrays: dict[str, np.ndarray], metadat
         try:
             safetensors.numpy.save_file(prepared, temporary, metadata=header)
         except safetensors.SafetensorError as error:
-            raise OSError(f"{path} could not be written: {error}") from error
+            raise OSError(str(error)) from error
 
 
 def read_arrays(path: str | os.PathLike, prefix: str | tuple[str, ...] = "") -> tuple[dict[str, np.ndarray], dict]:

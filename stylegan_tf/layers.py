@@ -41,6 +41,7 @@ class EqualizedLayer(keras.layers.Layer):
         self.equalized_lr = equalized_lr
         self.use_bias = use_bias
         self.activation = activation
+        self.activate = ops.activation(activation) if activation else None
 
     def add_kernel(self, shape):
         """Create `weight` of `shape` (last axis: outputs) and, if wanted, `bias`."""
@@ -61,7 +62,7 @@ class EqualizedLayer(keras.layers.Layer):
         """Bias and activation."""
         if self.bias is not None:
             x = x + K.cast(self.bias * self.lr_multiplier, x.dtype)
-        return ops.ACTIVATIONS[self.activation](x) if self.activation else x
+        return self.activate(x) if self.activation else x
 
     def get_config(self):
         keys = ("gain", "lr_multiplier", "equalized_lr", "use_bias", "activation")
@@ -232,6 +233,7 @@ class LayerEpilogue(keras.layers.Layer):
         super().__init__(autocast=False, **kwargs)
         self.dlatent_size = dlatent_size
         self.nonlinearity = nonlinearity
+        self.activate = ops.activation(nonlinearity)
         self.use_noise = use_noise
         self.use_pixel_norm = use_pixel_norm
         self.use_instance_norm = use_instance_norm
@@ -253,7 +255,7 @@ class LayerEpilogue(keras.layers.Layer):
     def call(self, x, dlatents=None, noise=None):
         if self.use_noise:
             x = self.noise(x, noise)
-        x = ops.ACTIVATIONS[self.nonlinearity](x + K.cast(self.bias, x.dtype))
+        x = self.activate(x + K.cast(self.bias, x.dtype))
         if self.use_pixel_norm:
             x = ops.pixel_norm(x)
         if self.use_instance_norm:

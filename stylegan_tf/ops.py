@@ -28,6 +28,13 @@ def leaky_relu(x):
 ACTIVATIONS = {"lrelu": leaky_relu, "relu": ops.relu}
 
 
+def activation(name):
+    """The activation function of that name, "lrelu" or "relu"; a ValueError says so for any other."""
+    if name not in ACTIVATIONS:
+        raise ValueError(f"an activation must be one of {', '.join(ACTIVATIONS)}, not {name!r}")
+    return ACTIVATIONS[name]
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Resampling
 

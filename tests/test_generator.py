@@ -149,9 +149,7 @@ def test_fade_blends_linearly(shared):
 
 def test_fade_zero_as_a_tensor_is_no_fade(shared):
     np.testing.assert_array_equal(
-        shared(latents(), 0, 0, tf.constant(0.0), **STORED)
-        if False
-        else shared(latents(), fade=tf.constant(0.0), **STORED),
+        shared(latents(), fade=tf.constant(0.0), **STORED),
         shared(latents(), **STORED),
     )
 

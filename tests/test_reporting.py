@@ -64,7 +64,7 @@ def test_a_tick_reports_means_and_the_time_left(state, tmp_path, capsys):
     point = schedule_at(0, state.config.schedule, 16)
     for loss in (1.0, 3.0):
         state.images_seen += point.minibatch
-        logs = {"loss/G": loss, "loss/D": 0.5, "scores/real": 1.0, "scores/fake": -1.0, "r1_penalty": 0.1}
+        logs = {"loss_g": loss, "loss_d": 0.5, "score_real": 1.0, "score_fake": -1.0, "r1_penalty": 0.1}
         reporter.add(logs, 0.5, point)
     reporter.rates = {1: 0.01, 0: 0.02}
     assert reporter.time_left() == pytest.approx((600_000 - 256) * 0.01 + 1_400_000 * 0.02)

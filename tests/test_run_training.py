@@ -74,8 +74,9 @@ def final_weights(run):
 
 def test_a_run_leaves_pictures_statistics_and_a_snapshot(finished_run):
     names = {path.name for path in finished_run.iterdir()}
-    assert {"run.json", "reals.png", "fakes000000.png", "stats.jsonl", "network-snapshot-000000.safetensors"} <= names
-    assert size_of(finished_run / "fakes000000.png") == (64, 32)
+    assert {"run.json", "networks.txt", "reals.png", "network-snapshot-000000.safetensors"} <= names
+    assert len([name for name in names if name.startswith("fakes")]) == 6  # at the start and after each tick
+    assert size_of(finished_run / "fakes000000.144.png") == (64, 32)
     rows = [json.loads(line) for line in (finished_run / "stats.jsonl").read_text().splitlines()]
     assert [row["resolution"] for row in rows] == [8, 16, 16, 16, 16]
     assert all(np.isfinite(list(row.values())).all() for row in rows)

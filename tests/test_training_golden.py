@@ -169,11 +169,11 @@ def test_three_whole_steps(name, monkeypatch):
         np.testing.assert_allclose(beta, golden.data["out/Gs_beta"])
         logs = step._discriminator_step(reals, tf.constant(labels[index]), fade, rate, beta, seed, level)
         if index == 0:
-            np.testing.assert_allclose(logs["loss/D"], golden.data["out/step1/D_loss"].mean(), rtol=1e-5)
+            np.testing.assert_allclose(logs["loss_d"], golden.data["out/step1/D_loss"].mean(), rtol=1e-5)
             np.testing.assert_allclose(generator.dlatent_avg, golden["out/step1/after_D/G_dlatent_avg"], atol=1e-6)
         logs = step._generator_step(fade, rate, seed, level, len(reals))
         if index == 0:
-            np.testing.assert_allclose(logs["loss/G"], golden.data["out/step1/G_loss"].mean(), rtol=1e-5)
+            np.testing.assert_allclose(logs["loss_g"], golden.data["out/step1/G_loss"].mean(), rtol=1e-5)
         if index in (0, 2):
             for key, network in zip(("G", "D", "Gs"), state.networks(), strict=True):
                 compare_variables(golden, f"out/after{index + 1}/{key}/", network)

@@ -2,8 +2,11 @@
 
 import dataclasses
 import json
+import math
 import types
 from dataclasses import dataclass, field
+
+DTYPES = ("float32", "bfloat16", "auto")
 
 
 def _table(**values):
@@ -121,6 +124,38 @@ def with_values(config, values):
     return dataclasses.replace(config, **changes)
 
 
+def check(config):
+    """Refuse what no run can have.
+
+    Raises:
+        ValueError: A value is out of its range; the field is named.
+    """
+    schedule = config.schedule
+    for name in (
+        "minibatch_repeats",
+        "D_repeats",
+        "image_snapshot_ticks",
+        "network_snapshot_ticks",
+        "checkpoint_ticks",
+    ):
+        if getattr(config, name) < 1:
+            raise ValueError(f"{name} must be at least 1, not {getattr(config, name)}")
+    if config.dtype not in DTYPES:
+        raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, not {config.dtype!r}")
+    if not (math.isfinite(config.total_kimg) and config.total_kimg > 0):
+        raise ValueError(f"total_kimg must be a number greater than 0, not {config.total_kimg}")
+    if config.seed < 0:
+        raise ValueError(f"seed must not be negative, as {config.seed} is")
+    if schedule.lod_initial_resolution not in [2**r for r in range(2, 11)]:
+        size = schedule.lod_initial_resolution
+        raise ValueError(f"schedule.lod_initial_resolution must be a power of two from 4 to 1024, not {size}")
+    group = config.discriminator.get("mbstd_group_size", 4)
+    for size, minibatch in {"base": schedule.minibatch_base, **schedule.minibatch_dict}.items():
+        if minibatch < 1 or (group > 1 and minibatch % min(group, minibatch)):
+            what = f"the minibatch ({size}) is {minibatch}"
+            raise ValueError(f"{what}; it must be a multiple of the discriminator's mbstd_group_size, {group}, or less")
+
+
 def _fits(value, kind):
     """Whether a value can stand in a field of that type; a whole number may stand for a float, a truth value never."""
     if isinstance(value, bool):
@@ -135,7 +170,7 @@ def _word(current):
 PRESETS = types.MappingProxyType(
     {
         # configuration F of table 1, on one GPU
-        "F": {},
+        "F": {"image_grid": "4k"},
         # new OpenMoji portraits in a quarter of an hour on two CPU cores. What makes it quick: few features, small
         # minibatches (more updates for the same images), and a strong R1 penalty, for so little data and time
         "demo": {
@@ -152,6 +187,8 @@ PRESETS = types.MappingProxyType(
             "dtype": "auto",
             "D_loss_args": {"r1_gamma": 100.0},
             "schedule": {
+                "lod_training_kimg": 12.0,
+                "lod_transition_kimg": 8.0,
                 "lod_training_kimg_dict": {8: 3.0, 16: 5.0, 32: 10.0},
                 "lod_transition_kimg_dict": {16: 3.0, 32: 5.0, 64: 6.0},
                 "minibatch_base": 8,

@@ -2,7 +2,10 @@
 
 import dataclasses
 import json
+import shutil
 import time
+
+import tensorflow as tf
 
 from stylegan_tf.arrays import atomic_file
 from stylegan_tf.tables import layer_table
@@ -11,6 +14,7 @@ from training import pace
 from training.dataset import RecordDataset
 from training.loop import resume, training_loop
 from training.reporting import grid_size
+from training.schedule import schedule_at
 from training.state import TrainState
 from training.step import TrainingStep
 
@@ -31,10 +35,12 @@ def train(run_dir, record, config, started):
     Raises:
         ValueError: The data set does not fit, or is another one than the run began with.
     """
+    tf.config.experimental.enable_op_determinism()  # the same seed, the same weights, on a GPU too
     request = record["request"]
     continues = "config" in record
     if continues:
         config = configs.with_values(configs.TrainingConfig(), record["config"])
+    configs.check(config)
     labels = "full" if config.use_labels else 0
     dataset = RecordDataset(request["data"], request["resolution"], max_label_size=labels, seed=config.seed)
     if config.use_labels and not dataset.label_size:
@@ -46,31 +52,48 @@ def train(run_dir, record, config, started):
         "label_size": dataset.label_size,
     }
     if continues and facts != record["dataset"]:
-        raise ValueError(f"{run_dir} was trained on {record['dataset']}, but {request['data']} has {facts}")
+        was, remedy = record["dataset"], "name the data set that it began with, or start a new run"
+        raise ValueError(f"{run_dir} was trained on {was}, but {request['data']} has {facts}; {remedy}")
     if not continues and config.dtype == "auto":
         config = dataclasses.replace(config, dtype=pace.fastest_dtype())
-    grid_size(config.image_grid, dataset.resolution)  # refuses a wrong one before anything is written
     state = TrainState.create(config, dataset.resolution, dataset.num_channels, dataset.label_size)
     step, rates = TrainingStep(state, dataset.labels), None
+    grid_size(config.image_grid, dataset.resolution)  # refuses a wrong one before anything is written
     if not continues:
-        make_directory(run_dir)
-    if not continues and request["minutes"]:
-        print("Timing a few steps of each level ...", flush=True)
-        rates = pace.measure(state, step, dataset)
-        seconds = max(request["minutes"] * 60 - (time.monotonic() - started), 1)
-        config = pace.fit_to_time(config, rates, seconds, dataset.resolution)
-        state.config = config
-    if not continues:
-        record = {**record, "dataset": facts, "config": json.loads(configs.to_json(config))}
-        with atomic_file(run_dir / "run.json") as path:
-            path.write_text(json.dumps(record, indent=2), encoding="utf-8")
-        tables = "\n\n".join(layer_table(network) for network in (state.generator, state.discriminator))
-        (run_dir / "networks.txt").write_text(tables + "\n", encoding="utf-8")
+        rates = begin(run_dir, {**record, "dataset": facts}, state, step, dataset, started)
     print(describe(run_dir, dataset, state), flush=True)
     restored = resume(state, run_dir)
     if restored:
         print(f"Continuing from {restored.name}", flush=True)
     return training_loop(state, dataset, run_dir, step, rates)
+
+
+def begin(run_dir, record, state, step, dataset, started):
+    """Make the run directory and write down what the run is; fit the schedule to the minutes asked for, if any.
+
+    Nothing is left behind if that fails or is interrupted: a directory with a `run.json` is a run.
+
+    Returns:
+        Seconds per image by level if they were measured, else None.
+    """
+    make_directory(run_dir)
+    try:
+        rates, minutes = None, record["request"]["minutes"]
+        if minutes:
+            print("Timing a few steps of each level ...", flush=True)
+            rates = pace.measure(state, step, dataset)
+            seconds = max(minutes * 60 - (time.monotonic() - started), 1)
+            state.config = pace.fit_to_time(state.config, rates, seconds, dataset.resolution)
+        with atomic_file(run_dir / "networks.txt") as path:
+            tables = [layer_table(network) for network in (state.generator, state.discriminator)]
+            path.write_text("\n\n".join(tables) + "\n", encoding="utf-8")
+        with atomic_file(run_dir / "run.json") as path:
+            record = {**record, "config": json.loads(configs.to_json(state.config))}
+            path.write_text(json.dumps(record, indent=2), encoding="utf-8")
+    except BaseException:
+        shutil.rmtree(run_dir, ignore_errors=True)
+        raise
+    return rates
 
 
 def make_directory(run_dir):
@@ -85,10 +108,12 @@ def make_directory(run_dir):
 def describe(run_dir, dataset, state):
     """A few lines about the run that begins."""
     generator, discriminator = (f"{network.count_params() / 1e6:.2f} M" for network in state.networks()[:2])
+    last = schedule_at(state.config.total_kimg * 1000, state.config.schedule, dataset.resolution)
+    note = f", which ends at {last.resolution}x{last.resolution}; --kimg or --set lengthen it" if last.lod else ""
     return (
         f"Run directory  {run_dir}\n"
         f"Data set       {dataset.num_images} images, {dataset.resolution}x{dataset.resolution}, "
         f"{dataset.num_channels} channels, {dataset.label_size} labels\n"
         f"Networks       G {generator} and D {discriminator} parameters, {state.config.dtype}\n"
-        f"Length         {state.config.total_kimg:g} kimg"
+        f"Length         {state.config.total_kimg:g} kimg{note}"
     )

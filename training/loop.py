@@ -54,7 +54,7 @@ def training_loop(state, dataset, run_dir, step=None, rates=None):
                 reporter.tick(point)
                 if finished or state.tick % config.image_snapshot_ticks == 0:
                     reporter.fake_grid(point)
-                if finished or state.tick % config.network_snapshot_ticks == 0:
+                if finished or state.tick == 1 or state.tick % config.network_snapshot_ticks == 0:
                     reporter.snapshot(point)
                 if finished or state.tick % config.checkpoint_ticks == 0:
                     save_checkpoint(state, run_dir)
@@ -75,12 +75,7 @@ def save_checkpoint(state, run_dir):
     Raises:
         OSError: It could not be written; the ones before are still there.
     """
-    path = run_dir / f"checkpoint-{state.images_seen:09d}.safetensors"
-    try:
-        state.save(path)
-    except OSError as error:
-        remedy = f"make room, then continue with --resume {run_dir}"
-        raise OSError(f"{path} could not be written ({error.strerror}); {remedy}") from error
+    state.save(run_dir / f"checkpoint-{state.images_seen:09d}.safetensors")
     for path in checkpoints(run_dir)[:-KEPT_CHECKPOINTS]:
         path.unlink()
 

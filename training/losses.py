@@ -30,7 +30,7 @@ def D_logistic_simplegp(score, reals, fakes, level, r1_gamma=10.0, r2_gamma=0.0)
     real_scores, real_norms = _scores_and_squared_norms(score, reals, level, r1_gamma)
     fake_scores, fake_norms = _scores_and_squared_norms(score, fakes, level, r2_gamma)
     loss = tf.math.softplus(fake_scores) + tf.math.softplus(-real_scores)
-    logs = {"scores/real": tf.reduce_mean(real_scores), "scores/fake": tf.reduce_mean(fake_scores)}
+    logs = {"score_real": tf.reduce_mean(real_scores), "score_fake": tf.reduce_mean(fake_scores)}
     if r1_gamma:
         loss += r1_gamma / 2 * real_norms
         logs["r1_penalty"] = tf.reduce_mean(real_norms)

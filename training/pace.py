@@ -7,7 +7,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from training.schedule import SchedulePoint, phases
+from training.schedule import SchedulePoint, minibatch_at, phases
 
 TIMED_ITERATIONS = 4
 
@@ -42,7 +42,7 @@ def measure(state, step, dataset):
     rows = phases(schedule, dataset.resolution)
     for index, (size, _, _) in enumerate(rows):
         level = len(rows) - 1 - index
-        minibatch = schedule.minibatch_dict.get(size, schedule.minibatch_base)
+        minibatch = minibatch_at(size, schedule)
         point = SchedulePoint(level, level, 0.0, size, minibatch, 0.0, 0.0, 0.0)
         batches = dataset.batches(level, minibatch)
         runs = []

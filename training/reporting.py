@@ -1,18 +1,18 @@
 """What a run shows and leaves behind: a live line, ticks, pictures, statistics, snapshots."""
 
 import json
-import os
 import sys
 import time
 from collections import defaultdict
 
 import numpy as np
 
+from stylegan_tf.arrays import atomic_file, writing
 from stylegan_tf.images import enlarge, image_grid, round_to_uint8, save_png
 from stylegan_tf.snapshot import save_snapshot
 from training.schedule import phases
 
-LOG_COLUMNS = ("loss_g", "loss_d", "score_real", "score_fake", "r1_penalty")
+CLEAR_LINE = "\r\033[K"
 
 
 class RunReporter:
@@ -31,7 +31,7 @@ class RunReporter:
         self.latents, self.labels = self._grid_inputs()
         self.rates = {}  # level -> seconds per image, as measured
         self.compiled = set()
-        self.sums, self.images, self.started = defaultdict(float), 0, time.monotonic()
+        self.sums, self.iterations, self.images, self.started = defaultdict(float), 0, 0, time.monotonic()
         self._live_at = 0.0
         self._forget_the_future()
 
@@ -41,7 +41,9 @@ class RunReporter:
         save_png(self.run_dir / "reals.png", image_grid(images, self.columns))
 
     def fake_grid(self, point):
-        """Write `fakes<kimg>.png`: the averaged generator on latents that stay the same for the whole run.
+        """Write `fakes<kimg>.png`, with decimals if ticks are shorter than that.
+
+        It shows the averaged generator on latents that stay the same for the whole run.
 
         As in the original nothing is truncated, and noise is new in each grid.
         """
@@ -55,7 +57,8 @@ class RunReporter:
                 )
             )
         grid = image_grid(round_to_uint8(np.concatenate(fakes)), self.columns)
-        path = self.run_dir / f"fakes{self.state.images_seen // 1000:06d}.png"
+        kimg = self.state.images_seen / 1000
+        path = self.run_dir / (f"fakes{int(kimg):06d}.png" if point.tick_kimg >= 1 else f"fakes{kimg:010.3f}.png")
         save_png(path, enlarge(grid, 2**point.level))
         return path
 
@@ -72,7 +75,7 @@ class RunReporter:
         """Account for one iteration and refresh the live line."""
         for key, value in logs.items():
             self.sums[key] += float(value)
-        self.sums["iterations"] += 1
+        self.iterations += 1
         images = point.minibatch * self.state.config.D_repeats
         self.images += images
         self.state.seconds += seconds
@@ -82,16 +85,15 @@ class RunReporter:
         self.compiled.add(point.level)  # the first iteration of a level includes its compilation
         if sys.stdout.isatty() and time.monotonic() - self._live_at > 0.5:
             self._live_at = time.monotonic()
-            print(f"\r\033[K{self.line(point)}", end="", flush=True)
+            print(f"{CLEAR_LINE}{self.line(point)}", end="", flush=True)
 
     def line(self, point):
         """The state of the run in one line."""
-        count = max(self.sums["iterations"], 1)
-        size = f"{point.resolution}x{point.resolution}"
+        count, size = max(self.iterations, 1), f"{point.resolution}x{point.resolution}"
         growth = f"{size} fading in {100 * (1 - point.fade):3.0f} %" if point.fade else f"{size}"
         return (
             f"kimg {self.state.images_seen / 1000:7.1f}  {growth:<20}  "
-            f"loss G {self.sums['loss/G'] / count:5.2f} D {self.sums['loss/D'] / count:5.2f}  "
+            f"loss G {self.sums['loss_g'] / count:5.2f} D {self.sums['loss_d'] / count:5.2f}  "
             f"{self.speed(point)}  {clock(self.state.seconds)} trained  {clock(self.time_left())} left"
         )
 
@@ -101,14 +103,8 @@ class RunReporter:
 
     def tick(self, point):
         """Print the line for good, append a row to `stats.jsonl`, begin the next tick."""
-        print(
-            f"{chr(13) + chr(27) + '[K' if sys.stdout.isatty() else ''}tick {self.state.tick:<4d} {self.line(point)}",
-            flush=True,
-        )
-        count = max(self.sums["iterations"], 1)
-        means = {
-            key.replace("/", "_").lower(): value / count for key, value in self.sums.items() if key != "iterations"
-        }
+        clear = CLEAR_LINE if sys.stdout.isatty() else ""
+        print(f"{clear}tick {self.state.tick:<4d} {self.line(point)}", flush=True)
         elapsed = time.monotonic() - self.started
         row = {
             "tick": self.state.tick,
@@ -120,12 +116,13 @@ class RunReporter:
             "minibatch": point.minibatch,
             "minutes": self.state.seconds / 60,
             "images_per_second": self.images / elapsed if elapsed else 0.0,
-            **{key.replace("scores_", "score_"): value for key, value in means.items()},
+            **{key: value / max(self.iterations, 1) for key, value in self.sums.items()},
         }
-        with open(self.run_dir / "stats.jsonl", "a", encoding="utf-8") as file:
+        path = self.run_dir / "stats.jsonl"
+        with writing(path), open(path, "a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         self.sums.clear()
-        self.images, self.started = 0, time.monotonic()
+        self.iterations, self.images, self.started = 0, 0, time.monotonic()
 
     def time_left(self):
         """Seconds until the end, at the rates measured so far; an unseen level takes twice its coarser one."""
@@ -153,9 +150,8 @@ class RunReporter:
         if path.exists():
             rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
             kept = [row for row in rows if row["images_seen"] <= self.state.images_seen]
-            temporary = path.with_suffix(".partial")
-            temporary.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
-            os.replace(temporary, path)
+            with atomic_file(path) as temporary:
+                temporary.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
 
 
 def grid_size(size, resolution):

@@ -46,23 +46,28 @@ def schedule_at(images_seen, schedule, resolution, num_devices=1):
     lod = _lod_at(kimg, schedule, resolution)
     level, fade = split_lod(lod)
     size = resolution >> level
-    minibatch = schedule.minibatch_dict.get(size, schedule.minibatch_base)
-    minibatch -= minibatch % num_devices
-    if size in schedule.max_minibatch_per_gpu:
-        minibatch = min(minibatch, schedule.max_minibatch_per_gpu[size] * num_devices)
-    if minibatch < 1:
-        raise ValueError(f"the minibatch at {size} pixels is smaller than the number of devices, {num_devices}")
     ramp = min(kimg / schedule.lrate_rampup_kimg, 1.0) if schedule.lrate_rampup_kimg > 0 else 1.0
     return SchedulePoint(
         lod=lod,
         level=level,
         fade=fade,
         resolution=size,
-        minibatch=minibatch,
+        minibatch=minibatch_at(size, schedule, num_devices),
         G_lrate=schedule.G_lrate_dict.get(size, schedule.G_lrate_base) * ramp,
         D_lrate=schedule.D_lrate_dict.get(size, schedule.D_lrate_base) * ramp,
         tick_kimg=schedule.tick_kimg_dict.get(size, schedule.tick_kimg_base),
     )
+
+
+def minibatch_at(size, schedule, num_devices=1):
+    """Images of one step at `size` pixels, over all devices; errors as `schedule_at`."""
+    minibatch = schedule.minibatch_dict.get(size, schedule.minibatch_base)
+    minibatch -= minibatch % num_devices
+    if size in schedule.max_minibatch_per_gpu:
+        minibatch = min(minibatch, schedule.max_minibatch_per_gpu[size] * num_devices)
+    if minibatch < 1:
+        raise ValueError(f"the minibatch at {size} pixels is smaller than the number of devices, {num_devices}")
+    return minibatch
 
 
 def phases(schedule, resolution):

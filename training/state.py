@@ -85,7 +85,7 @@ class TrainState:
         """Write a checkpoint: one file, complete or not there."""
         counters = {name: getattr(self, name) for name in COUNTERS}
         arrays = {name: variable.numpy() for name, variable in self.variables().items()}
-        write_arrays(path, arrays, {"counters": counters, "config": configs.to_json(self.config)})
+        write_arrays(path, arrays, {"counters": counters})
 
     def restore(self, path):
         """Read a checkpoint into this state.

@@ -1,5 +1,7 @@
 """One update of each network, compiled once a level."""
 
+import inspect
+
 import numpy as np
 import tensorflow as tf
 
@@ -20,6 +22,7 @@ class TrainingStep:
         self.state = state
         self.labels = tf.constant(labels)
         self.d_loss, self.g_loss = choose(D_LOSSES, state.config.D_loss), choose(G_LOSSES, state.config.G_loss)
+        check_options(self.d_loss, state.config.D_loss_args)
         self.discriminator_step = tf.function(self._discriminator_step)
         self.generator_step = tf.function(self._generator_step)
 
@@ -45,13 +48,10 @@ class TrainingStep:
         rate, seed = tf.constant(point.G_lrate, tf.float32), self.seed_of("generator")
         return logs | self.generator_step(fade, rate, seed, level=point.level, minibatch=point.minibatch)
 
-    def seed_of(self, purpose):
-        """Seed of this update, a function of the run's seed and the images seen: int32 [2]."""
-        entropy = [
-            self.state.config.seed,
-            self.state.images_seen,
-            ("discriminator", "generator").index(purpose),
-        ]
+    def seed_of(self, purpose, replica=0):
+        """Seed of this update on one replica, a function of the run's seed and the images seen: int32 [2]."""
+        network = ("discriminator", "generator").index(purpose)
+        entropy = [self.state.config.seed, self.state.images_seen, network, replica]
         return tf.constant(np.random.SeedSequence(entropy).generate_state(2).astype(np.int32))
 
     def _discriminator_step(self, reals, labels, fade, rate, beta, seed, level):
@@ -70,7 +70,7 @@ class TrainingStep:
 
         value, logs, skipped = update(state.discriminator, state.D_optimizer, loss, rate)
         self._move_average(beta)
-        return logs | {"loss/D": value, "skipped/D": skipped}
+        return logs | {"loss_d": value, "skipped_d": skipped}
 
     def _generator_step(self, fade, rate, seed, level, minibatch):
         state = self.state
@@ -84,7 +84,7 @@ class TrainingStep:
             return tf.reduce_mean(losses), {}
 
         value, _, skipped = update(state.generator, state.G_optimizer, loss, rate)
-        return {"loss/G": value, "skipped/G": skipped}
+        return {"loss_g": value, "skipped_g": skipped}
 
     def _move_average(self, beta):
         """Move the averaged generator: weights decay by beta, the mean w is copied (trap 29)."""
@@ -105,6 +105,14 @@ def choose(losses, name):
     if name not in losses:
         raise ValueError(f"there is no loss {name!r}; there are {', '.join(losses)}")
     return losses[name]
+
+
+def check_options(loss, options):
+    """Raise ValueError unless `options` are keyword arguments of a discriminator loss."""
+    known = [name for name, item in inspect.signature(loss).parameters.items() if item.default is not item.empty]
+    unknown = [name for name in options if name not in known]
+    if unknown:
+        raise ValueError(f"D_loss_args: {loss.__name__} has no {unknown[0]!r}; it has {', '.join(known) or 'none'}")
 
 
 def draw_latents(count, size, seed):
