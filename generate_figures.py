@@ -56,10 +56,11 @@ def main(arguments: list[str] | None = None) -> None:
         figures = {
             "uncurated": lambda: uncurated_grid(generator, range(seed, seed + 48), 8, psi, **growth),
             "truncation": lambda: truncation_sweep(generator, range(seed, seed + 4), **growth),
-            "style-mixing": lambda: style_mixing(
-                generator, range(seed, seed + 6), range(seed + 6, seed + 12), psi=psi, **growth
-            ),
         }
+        if generator.synthesis.use_styles:
+            figures["style-mixing"] = lambda: style_mixing(
+                generator, range(seed, seed + 6), range(seed + 6, seed + 12), psi=psi, **growth
+            )
         for name, draw in figures.items():
             save_png(options.outdir / f"{name}.png", draw())
             print(options.outdir / f"{name}.png", flush=True)

@@ -40,7 +40,7 @@ class ImageFolder:
         height, width, _ = self.shape
         if height != width:
             raise DatasetError(f"{self.paths[0]} is {width}x{height} pixels, not square; crop all pictures to a square")
-        if height < 8 or height & (height - 1):
+        if not 8 <= height <= 1024 or height & (height - 1):
             raise DatasetError(
                 f"{self.paths[0]} is {width}x{height} pixels; scale all pictures to a power of two: "
                 "8, 16, 32, 64, 128, 256, 512 or 1024"

@@ -147,6 +147,18 @@ def test_a_damaged_checkpoint_is_reported_and_the_one_before_is_used(finished_ru
         (["--set", "image_grid=huge"], "image_grid"),
         (["--set", "G_loss=G_hope"], "G_hope"),
         (["--kimg", "-1"], "--kimg"),
+        (["--kimg", "nan"], "--kimg"),
+        (["--minutes", "inf"], "--minutes"),
+        (["--seed", "-1"], "seed"),
+        (["--set", "schedule.minibatch_base=6"], "mbstd_group_size"),
+        (["--set", "schedule.minibatch_base=0"], "minibatch"),
+        (["--set", "schedule.lod_initial_resolution=6"], "lod_initial_resolution"),
+        (["--set", "checkpoint_ticks=0"], "checkpoint_ticks"),
+        (["--set", "minibatch_repeats=0"], "minibatch_repeats"),
+        (["--set", "dtype=float16"], "float16"),
+        (["--set", 'D_loss_args={"r1_gama": 3}'], "r1_gama"),
+        (["--set", 'generator={"nonlinearity": "tanh"}'], "tanh"),
+        (["--set", 'discriminator={"nonlinearity": "tanh"}'], "tanh"),
         (["--minutes", "0"], "--minutes"),
         (["--resume", "no/such/run"], "no/such/run"),
         (["--resolution", "12"], "12"),
@@ -162,3 +174,54 @@ def test_wrong_input_is_refused_with_its_name(arguments, complaint, pictures, tm
     assert str(caught.value).startswith("Error: ")
     assert complaint in str(caught.value)
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"request": {}}'])
+def test_a_damaged_record_of_a_run_is_named_and_auto_passes_it_over(content, pictures, tmp_path, capsys):
+    import run_training
+
+    damaged = tmp_path / "00007-portraits-F"
+    damaged.mkdir()
+    (damaged / "run.json").write_text(content)
+    with pytest.raises(SystemExit, match=r"Error: .*run\.json is damaged"):
+        run_training.main(["--resume", str(damaged)])
+    options = run_training.parse(["--data", str(pictures), "--outdir", str(tmp_path), "--resume", "auto"])
+    assert run_training.find_run(options, {}) is None
+    assert "run.json is damaged" in capsys.readouterr().out
+
+
+def test_options_that_contradict_the_run_are_refused(finished_run, pictures):
+    import run_training
+
+    with pytest.raises(SystemExit, match="Leave out --gamma"):
+        run_training.main(["--resume", str(finished_run), "--gamma", "3"])
+
+
+def test_an_interrupted_beginning_leaves_nothing(pictures, tmp_path, monkeypatch):
+    import run_training
+    from training import pace
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pace, "measure", interrupt)
+    with pytest.raises(SystemExit) as caught:
+        run_training.main(["--data", str(pictures), "--outdir", str(tmp_path), "--minutes", "1", *TINY])
+    assert caught.value.code == 130
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unwritable_outdir_is_named(pictures, tmp_path):
+    import run_training
+
+    (tmp_path / "file").touch()
+    with pytest.raises(SystemExit, match=r"Error: .*file.* cannot be made .*choose an --outdir"):
+        run_training.main(["--data", str(pictures), "--outdir", str(tmp_path / "file"), *TINY])
+
+
+def test_two_processes_do_not_train_in_one_directory(finished_run, pictures):
+    import run_training
+    from training.launch import alone_in
+
+    with alone_in(finished_run), pytest.raises(SystemExit, match="is in use: another process"):
+        run_training.main(["--resume", str(finished_run)])

@@ -1,9 +1,15 @@
 """From a configuration to a running loop: devices, data, state, directory."""
 
+import contextlib
 import dataclasses
 import json
 import shutil
 import time
+
+try:
+    import fcntl
+except ImportError:  # there is none on Windows
+    fcntl = None
 
 import tensorflow as tf
 
@@ -62,10 +68,11 @@ def train(run_dir, record, config, started):
     if not continues:
         rates = begin(run_dir, {**record, "dataset": facts}, state, step, dataset, started)
     print(describe(run_dir, dataset, state), flush=True)
-    restored = resume(state, run_dir)
-    if restored:
-        print(f"Continuing from {restored.name}", flush=True)
-    return training_loop(state, dataset, run_dir, step, rates)
+    with alone_in(run_dir):
+        restored = resume(state, run_dir)
+        if restored:
+            print(f"Continuing from {restored.name}", flush=True)
+        return training_loop(state, dataset, run_dir, step, rates)
 
 
 def begin(run_dir, record, state, step, dataset, started):
@@ -103,6 +110,24 @@ def make_directory(run_dir):
     except OSError as error:
         reason = f"{run_dir} cannot be made ({error.strerror})"
         raise ValueError(f"{reason}; choose an --outdir in which you may write") from error
+
+
+@contextlib.contextmanager
+def alone_in(run_dir):
+    """Keep a second process out of a run directory; the system lets go of the lock however this process ends.
+
+    Raises:
+        ValueError: Another process trains in the directory.
+    """
+    if fcntl is None:
+        yield
+        return
+    with open(run_dir / ".lock", "w", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ValueError(f"{run_dir} is in use: another process trains in it; stop that one first") from error
+        yield
 
 
 def describe(run_dir, dataset, state):
