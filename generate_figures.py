@@ -42,6 +42,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse_arguments(arguments)
     with friendly_errors():
         with quiet_tensorflow():
+            from stylegan_tf.arrays import writing
             from stylegan_tf.curves import read_stats, training_curves
             from stylegan_tf.figures import style_mixing, truncation_sweep, uncurated_grid
             from stylegan_tf.images import save_png
@@ -49,7 +50,8 @@ def main(arguments: list[str] | None = None) -> None:
 
         path = find_snapshot(options.network)
         generator, metadata = load_generator(path)
-        options.outdir.mkdir(parents=True, exist_ok=True)
+        with writing(options.outdir):
+            options.outdir.mkdir(parents=True, exist_ok=True)
         print(f"{path}: drawing ...", flush=True)
         growth = {"level": metadata.get("level", 0), "fade": metadata.get("fade", 0.0)}
         seed, psi = options.seed, options.trunc

@@ -118,13 +118,15 @@ def main(arguments: list[str] | None = None) -> None:
         with quiet_tensorflow():
             import numpy as np
 
+            from stylegan_tf.arrays import writing
             from stylegan_tf.figures import images_from_seeds
             from stylegan_tf.images import image_grid, save_png
             from stylegan_tf.snapshot import find_snapshot, load_generator
 
         path = find_snapshot(options.network)
         generator, metadata = load_generator(path)
-        options.outdir.mkdir(parents=True, exist_ok=True)
+        with writing(options.outdir):
+            options.outdir.mkdir(parents=True, exist_ok=True)
         level, fade = metadata.get("level", 0), metadata.get("fade", 0.0)
         size = generator.resolution >> level
         print(f"{path}: {size}x{size} pixels, {len(options.seeds)} pictures ...", flush=True)

@@ -126,3 +126,9 @@ def test_as_a_user_types_it(tmp_path, file):
     assert done.stderr == ""
     assert done.stdout.splitlines()[-1] == f"Pictures: {tmp_path}/out/seed0005.png to seed0005.png"
     assert pixels(tmp_path / "out" / "seed0005.png").shape == (16, 16, 3)
+
+
+def test_an_outdir_that_is_a_file_is_named(tiny_run, tmp_path):
+    (tmp_path / "taken").touch()
+    with pytest.raises(SystemExit, match=r"Error: .*taken: File exists; .*choose a directory"):
+        generate_images.main(["--network", str(tiny_run), "--seeds", "0", "--outdir", str(tmp_path / "taken")])
