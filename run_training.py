@@ -81,6 +81,8 @@ def requested_config(options):
     for name, value in (("--kimg", options.kimg), ("--minutes", options.minutes)):
         if value is not None and not (math.isfinite(value) and value > 0):
             raise ValueError(f"{name} must be a number greater than 0, not {value:g}")
+    if options.kimg is not None and options.minutes is not None:
+        raise ValueError("--kimg and --minutes both set the length of the run; give one of them")
     configs.check(config)
     return config
 

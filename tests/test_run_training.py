@@ -148,6 +148,9 @@ def test_a_damaged_checkpoint_is_reported_and_the_one_before_is_used(finished_ru
         (["--set", "G_loss=G_hope"], "G_hope"),
         (["--kimg", "-1"], "--kimg"),
         (["--kimg", "nan"], "--kimg"),
+        (["--minutes", "5"], "--kimg and --minutes"),
+        (["--gamma", "-5"], "--gamma"),
+        (["--set", "schedule.lod_transition_kimg=-1"], "lod_transition_kimg"),
         (["--minutes", "inf"], "--minutes"),
         (["--seed", "-1"], "seed"),
         (["--set", "schedule.minibatch_base=6"], "mbstd_group_size"),
@@ -206,7 +209,7 @@ def test_an_interrupted_beginning_leaves_nothing(pictures, tmp_path, monkeypatch
 
     monkeypatch.setattr(pace, "measure", interrupt)
     with pytest.raises(SystemExit) as caught:
-        run_training.main(["--data", str(pictures), "--outdir", str(tmp_path), "--minutes", "1", *TINY])
+        run_training.main(["--data", str(pictures), "--outdir", str(tmp_path), "--minutes", "1", "--config", "demo"])
     assert caught.value.code == 130
     assert not list(tmp_path.iterdir())
 

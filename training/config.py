@@ -149,6 +149,12 @@ def check(config):
     if schedule.lod_initial_resolution not in [2**r for r in range(2, 11)]:
         size = schedule.lod_initial_resolution
         raise ValueError(f"schedule.lod_initial_resolution must be a power of two from 4 to 1024, not {size}")
+    for name in ("lod_training_kimg", "lod_transition_kimg", "lrate_rampup_kimg", "tick_kimg_base"):
+        if not getattr(schedule, name) >= 0:
+            raise ValueError(f"schedule.{name} must not be negative, as {getattr(schedule, name)} is")
+    for name, value in config.D_loss_args.items():
+        if not value >= 0:
+            raise ValueError(f"D_loss_args: {name} (--gamma sets r1_gamma) must not be negative, as {value} is")
     group = config.discriminator.get("mbstd_group_size", 4)
     for size, minibatch in {"base": schedule.minibatch_base, **schedule.minibatch_dict}.items():
         if minibatch < 1 or (group > 1 and minibatch % min(group, minibatch)):

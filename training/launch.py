@@ -134,7 +134,7 @@ def describe(run_dir, dataset, state):
     """A few lines about the run that begins."""
     generator, discriminator = (f"{network.count_params() / 1e6:.2f} M" for network in state.networks()[:2])
     last = schedule_at(state.config.total_kimg * 1000, state.config.schedule, dataset.resolution)
-    note = f", which ends at {last.resolution}x{last.resolution}; --kimg or --set lengthen it" if last.lod else ""
+    note = f", which ends at {last.resolution}x{last.resolution}" if last.lod else ""
     return (
         f"Run directory  {run_dir}\n"
         f"Data set       {dataset.num_images} images, {dataset.resolution}x{dataset.resolution}, "
