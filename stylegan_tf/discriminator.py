@@ -6,7 +6,7 @@ from keras import ops as K
 from stylegan_tf import ops
 from stylegan_tf.growth import check_level, num_features, num_stages
 from stylegan_tf.layers import ConvDownscale2D, EqualizedConv2D, EqualizedDense, MinibatchStddev, base_config
-from stylegan_tf.network import Network, known_zero, options_of
+from stylegan_tf.network import Network, is_fixed, known_zero, options_of
 
 
 @keras.saving.register_keras_serializable("stylegan_tf")
@@ -110,12 +110,10 @@ class Discriminator(Network):
         dtype="float32",
     ):
         super().__init__(options_of(locals()), name, dtype)
-        if structure not in ("auto", "fixed", "linear", "recursive"):
-            raise ValueError(f'structure must be "auto", "fixed", "linear" or "recursive", not {structure!r}')
         self.resolution = resolution
         self.num_channels = num_channels
         self.label_size = label_size
-        self.fixed = structure == "fixed"
+        self.fixed = is_fixed(structure)
         # features[stage] is the width at 4 << stage pixels; dense_features that of stage 0 in the original's count
         self.dense_features, *self.features = [
             num_features(stage, fmap_base, fmap_decay, fmap_max) for stage in range(num_stages(resolution) + 1)

@@ -25,6 +25,10 @@ class Network(keras.Model):
         named = dict(inspect.signature(self.call).bind_partial(inputs, *args).arguments)
         return super().__call__(named.pop(next(iter(named))), **named, **kwargs)
 
+    def named_variables(self):
+        """Variables by their original names, which are their paths without this network's own."""
+        return {variable.path.removeprefix(f"{self.path}/"): variable for variable in self.variables}
+
     def get_config(self):
         return {**self.options, "name": self.name, "dtype": self.dtype_policy.name}
 
@@ -32,6 +36,13 @@ class Network(keras.Model):
 def options_of(arguments):
     """The constructor's own arguments out of its `locals()`."""
     return {key: value for key, value in arguments.items() if key not in ("self", "name", "dtype", "__class__")}
+
+
+def is_fixed(structure):
+    """Whether the option `structure` asks for a network that does not grow; a ValueError for an unknown one."""
+    if structure not in ("auto", "fixed", "linear", "recursive"):
+        raise ValueError(f'structure must be "auto", "fixed", "linear" or "recursive", not {structure!r}')
+    return structure == "fixed"
 
 
 def known_zero(value):

@@ -14,7 +14,7 @@ def variables_of(network, lod=0.0):
         network: A network of this package.
         lod: Level of detail to record, as the original keeps it in a variable.
     """
-    arrays = {name: _to_official(name, variable.numpy()) for name, variable in _named(network).items()}
+    arrays = {name: _to_official(name, variable.numpy()) for name, variable in network.named_variables().items()}
     return {name: np.float32(lod) for name in _lod_names(network)} | arrays
 
 
@@ -28,7 +28,7 @@ def load_variables(network, variables):
     Raises:
         ValueError: Names are missing or surplus, or shapes differ; all of them are listed, nothing is assigned.
     """
-    ours = _named(network)
+    ours = network.named_variables()
     given = {name: np.asarray(array) for name, array in variables.items() if name not in _lod_names(network)}
     complaints = [f"missing {name}" for name in ours if name not in given]
     complaints += [f"surplus {name} {list(given[name].shape)}" for name in given if name not in ours]
@@ -40,10 +40,6 @@ def load_variables(network, variables):
         raise ValueError(f"variables do not fit {type(network).__name__}: " + "; ".join(sorted(complaints)))
     for name, variable in ours.items():
         variable.assign(_from_official(name, given[name].astype(np.float32)))
-
-
-def _named(network):
-    return {variable.path.removeprefix(f"{network.path}/"): variable for variable in network.variables}
 
 
 def _lod_names(network):

@@ -53,7 +53,7 @@ def save_snapshot(path: str | os.PathLike, networks: dict[str, keras.Model], met
         if CLASSES.get(name) is not type(network):
             raise ValueError(f"{key!r} is a {name}; a snapshot holds {' and '.join(CLASSES)} only")
         description[key] = {"class": name, "config": network.get_config()}
-        arrays |= {f"{key}/{name}": variable.numpy() for name, variable in _weights(network).items()}
+        arrays |= {f"{key}/{name}": variable.numpy() for name, variable in network.named_variables().items()}
     write_arrays(path, arrays, {"networks": description, "metadata": metadata})
 
 
@@ -110,11 +110,6 @@ def load_generator(path: str | os.PathLike) -> tuple[Generator, dict]:
     return snapshot.networks["Gs"], snapshot.metadata
 
 
-def _weights(network):
-    """Name -> variable; a name is the variable's path without the network's own name."""
-    return {variable.path.removeprefix(f"{network.name}/"): variable for variable in network.variables}
-
-
 def _rebuild(path, key, description):
     if description["class"] not in CLASSES:
         raise ValueError(f"{path}: {key!r} is a {description['class']!r}, not one of {', '.join(CLASSES)}")
@@ -131,7 +126,7 @@ def _assign(path, networks, arrays):
     """Gives every weight its array, once all names and shapes are known to fit."""
     variables = {}
     for key, network in networks.items():
-        variables |= {f"{key}/{name}": variable for name, variable in _weights(network).items()}
+        variables |= {f"{key}/{name}": variable for name, variable in network.named_variables().items()}
     problems = [f"{name} is missing" for name in variables if name not in arrays]
     problems += [f"{name} belongs to no weight" for name in arrays if name not in variables]
     for name in variables.keys() & arrays.keys():

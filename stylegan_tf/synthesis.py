@@ -6,7 +6,7 @@ from keras import ops as K
 from stylegan_tf import ops
 from stylegan_tf.growth import check_level, num_features, num_stages
 from stylegan_tf.layers import GAIN, EqualizedConv2D, EqualizedDense, LayerEpilogue, UpscaleConv2D, base_config
-from stylegan_tf.network import Network, known_zero, options_of
+from stylegan_tf.network import Network, is_fixed, known_zero, options_of
 
 
 @keras.saving.register_keras_serializable("stylegan_tf")
@@ -163,8 +163,6 @@ class SynthesisNetwork(Network):
         dtype="float32",
     ):
         super().__init__(options_of(locals()), name, dtype)
-        if structure not in ("auto", "fixed", "linear", "recursive"):
-            raise ValueError(f'structure must be "auto", "fixed", "linear" or "recursive", not {structure!r}')
         stages = num_stages(resolution)
         self.resolution = resolution
         self.num_channels = num_channels
@@ -172,7 +170,7 @@ class SynthesisNetwork(Network):
         self.use_styles = use_styles
         self.use_noise = use_noise
         self.randomize_noise = randomize_noise
-        self.fixed = structure == "fixed"
+        self.fixed = is_fixed(structure)
         self.features = [num_features(stage, fmap_base, fmap_decay, fmap_max) for stage in range(1, stages + 1)]
         self.num_layers = 2 * stages if use_styles else 1
         self.const_input_layer = const_input_layer
