@@ -6,7 +6,7 @@ VENV    := .venv
 RUN     := $(VENV)/bin/python
 STAMP   := $(VENV)/.complete
 
-.PHONY: help demo test lint format clean
+.PHONY: help demo test fidelity chaos lint format clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -17,6 +17,12 @@ demo: $(STAMP) ## train on real pictures and look at new ones (MINUTES=15; resum
 
 test: $(STAMP) lint ## everything CI checks: lint, format, tests
 	$(RUN) -m pytest -n 2
+
+fidelity: $(STAMP) ## compare with the original's numbers and write the table in FIDELITY.md
+	$(RUN) -m pytest -n 2 --fidelity
+
+chaos: $(STAMP) ## kill small runs at random moments and compare their end with undisturbed ones
+	$(RUN) chaos.py
 
 lint: $(STAMP) ## ruff: rules and format, changing nothing
 	$(RUN) -m ruff check .

@@ -3,14 +3,20 @@
 Examples:
   python run_training.py --data datasets/portraits --config demo --minutes 15
   python run_training.py --data datasets/ffhq --config F --mirror --outdir runs
-  python run_training.py --data datasets/ffhq --resolution 256 --gamma 5 --kimg 10000 --seed 1
-  python run_training.py --resume runs/00000-portraits-demo        continue a run where it stopped
-  python run_training.py --data datasets/cats --set schedule.lod_training_kimg=300 --set minibatch_repeats=1
+  python run_training.py --dataset ffhq-256 --gpus 4 --kimg 10000 --gamma 5
+  python run_training.py --dataset celebahq --config A --gpus 8 --with verbose       Progressive GAN, as published
+  python run_training.py --data datasets/cats --set schedule.lod_training_kimg=300 --set generator.fmap_base=4096
+  python run_training.py --dataset ffhq --gpus 8 --dry-run --plot schedule.png       what would that be?
+  python run_training.py --resume runs/00000-portraits-demo                          continue where it stopped
+  python run_training.py --data datasets/cats --resume ffhq.pkl --resume-kimg 8400 --freeze-d 4
+
+Exit status: 0 the run is complete, 3 it was asked to stop and --resume continues it, 1 something is wrong,
+2 the command line is, 130 interrupted before the training began.
 """
 
 import argparse
+import dataclasses
 import json
-import math
 import re
 import shlex
 import sys
@@ -19,8 +25,12 @@ from pathlib import Path
 
 from stylegan_tf.console import friendly_errors, quiet_tensorflow
 from training import config as configs
+from training.options import add_options
+from training.presets import DATASETS
+from training.request import requested_config
 
 STOPPED = 3  # exit status of a run that was asked to stop and can be continued
+SILENT = {"data", "outdir", "resume", "gpus", "dry_run", "plot"}  # options that go with --resume RUN
 
 
 def parse(argv):
@@ -32,73 +42,39 @@ def parse(argv):
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--data", metavar="DIR", help="data set: a directory of .tfrecords files")
-    parser.add_argument(
-        "--outdir", default="runs", metavar="DIR", help="where run directories are made (default: runs)"
-    )
-    parser.add_argument("--config", choices=list(configs.PRESETS), help="configuration to start from (default: F)")
-    parser.add_argument("--resolution", type=int, metavar="R", help="train at R pixels (default: all the data set has)")
-    parser.add_argument("--kimg", type=float, metavar="N", help="length of the run in thousand images")
-    parser.add_argument("--minutes", type=float, metavar="M", help="shrink or stretch the schedule to about M minutes")
-    parser.add_argument("--mirror", action="store_true", default=None, help="flip images at random")
-    parser.add_argument("--cond", action="store_true", default=None, help="train on the labels of the data set")
-    parser.add_argument("--gamma", type=float, metavar="G", help="strength of the R1 penalty")
-    parser.add_argument("--dtype", choices=["float32", "bfloat16", "auto"], help="type of the computation")
-    parser.add_argument("--seed", type=int, metavar="N", help="decides everything random (default: 0)")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="FIELD=VALUE", help="any field of the configuration"
-    )
-    parser.add_argument(
-        "--resume",
-        metavar="auto|RUN",
-        help="continue this run directory; auto: the newest run of the same command line, else a new one",
-    )
+    add_options(parser)
     options = parser.parse_args(argv)
-    if options.data is None and options.resume in (None, "auto"):
+    known = DATASETS.get(options.dataset)
+    if known and not options.data:
+        options.data = f"datasets/{known.directory}"
+    if known and not options.resolution:
+        options.resolution = known.trained
+    if options.data is None and not names_run(options) and not options.dry_run:
         parser.error("--data DIR is needed; dataset_tool.py makes such a directory")
     return options
 
 
-def requested_config(options):
-    """Options to the configuration that they ask for.
+def names_run(options):
+    """Whether `--resume` names a run directory, or what should be one."""
+    return options.resume not in (None, "auto") and not Path(options.resume).is_file()
 
-    Raises:
-        ValueError: An option does not fit; it is named.
-    """
-    config = configs.with_values(configs.TrainingConfig(), configs.PRESETS[options.config or "F"])
-    values = {
-        "total_kimg": options.kimg,
-        "mirror_augment": options.mirror,
-        "use_labels": options.cond,
-        "dtype": options.dtype,
-        "seed": options.seed,
+
+def changed(options):
+    """The options given that decide what a run is."""
+    return {key for key, value in vars(options).items() if key not in SILENT and value not in (None, [])}
+
+
+def request_of(options, config):
+    """What a new run writes down of the command line, and what `--resume auto` looks for."""
+    request = {
+        "data": options.data and str(Path(options.data).resolve()),
+        "resolution": options.resolution,
+        "minutes": options.minutes,
+        "config": json.loads(configs.to_json(config)),
     }
-    config = configs.with_values(config, {key: value for key, value in values.items() if value is not None})
-    if options.gamma is not None:
-        config = configs.with_values(config, {"D_loss_args": {**config.D_loss_args, "r1_gamma": options.gamma}})
-    for assignment in options.set:
-        config = configs.with_values(config, _nested(assignment))
-    for name, value in (("--kimg", options.kimg), ("--minutes", options.minutes)):
-        if value is not None and not (math.isfinite(value) and value > 0):
-            raise ValueError(f"{name} must be a number greater than 0, not {value:g}")
-    if options.kimg is not None and options.minutes is not None:
-        raise ValueError("--kimg and --minutes both set the length of the run; give one of them")
-    configs.check(config)
-    return config
-
-
-def _nested(assignment):
-    """ "schedule.minibatch_base=8" to {"schedule": {"minibatch_base": 8}}."""
-    path, equals, text = assignment.partition("=")
-    if not equals:
-        raise ValueError(f"--set {assignment}: expected FIELD=VALUE, for instance schedule.minibatch_base=8")
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError:
-        value = text
-    for key in reversed(path.split(".")):
-        value = {key: value}
-    return value
+    if options.resume and Path(options.resume).is_file():
+        request["networks"] = str(Path(options.resume).resolve())
+    return request
 
 
 def find_run(options, request):
@@ -107,19 +83,19 @@ def find_run(options, request):
     Raises:
         ValueError: `--resume RUN` names no run, or one that was started with other options; they are listed.
     """
-    if options.resume in (None, "auto"):
-        runs = sorted(numbered(options.outdir).items(), reverse=True) if options.resume else []
+    if not names_run(options):
+        runs = sorted(numbered(options.outdir).items(), reverse=True) if options.resume == "auto" else []
         return next((path for _, path in runs if asks_for(path, request)), None)
     run_dir = Path(options.resume)
     if not (run_dir / "run.json").is_file():
         raise ValueError(f"--resume {run_dir}: not a run directory, it has no run.json")
-    silent = {"data", "outdir", "resume"}
-    changed = {key for key, value in vars(options).items() if key not in silent and value not in (None, [])}
     before = read_record(run_dir)["request"]
-    if changed and {**request, "data": before["data"]} != before:
+    if changed(options) and {**request, "data": before["data"]} != before:
+        names = ", ".join(sorted(f"--{key.replace('_', '-')}" for key in changed(options)))
         raise ValueError(
             f"--resume {run_dir} keeps the configuration of that run, but the command line asks for another one. "
-            f"Leave out {', '.join(f'--{key}' for key in sorted(changed))}, or start a new run"
+            f"Leave out {names.replace('--variants', '--with')}, or start a new run; to begin that with the networks "
+            "of this one, name one of its snapshots"
         )
     return run_dir
 
@@ -157,29 +133,49 @@ def read_record(run_dir):
         raise ValueError(f"{path} is damaged; put the file back, or remove this run directory") from error
 
 
+def name_of(options):
+    """Name of a new run directory, without its number."""
+    parts = [options.dataset or Path(options.data).resolve().name, options.config or "F", *options.variants]
+    parts += [f"{options.gpus}gpu"] if options.gpus else []
+    return "-".join(parts + [options.desc] * bool(options.desc))
+
+
+def choose(options):
+    """The run that a command line means: its directory, its record as `launch.train` takes it, its configuration."""
+    config, notes, request = None, [], {}
+    if changed(options) or not names_run(options):
+        config, notes = requested_config(options)
+        request = request_of(options, config)
+    run_dir = find_run(options, request)
+    if run_dir:
+        record = read_record(run_dir)
+        if options.data:
+            record["request"]["data"] = str(Path(options.data).resolve())
+        config = configs.with_values(configs.TrainingConfig(), record["config"])
+        return run_dir, record, dataclasses.replace(config, num_gpus=options.gpus or config.num_gpus)
+    for note in notes:
+        print(f"Note: {note}.")
+    number = max(numbered(options.outdir), default=-1) + 1
+    run_dir = Path(options.outdir) / f"{number:05d}-{name_of(options)}" if options.data else None
+    return run_dir, {"request": request}, config
+
+
 def main(argv=None):
     """Set up a run, or find it, and train."""
     started = time.monotonic()
     options = parse(argv)
     with friendly_errors():
-        config = requested_config(options)
-        request = {
-            "data": options.data and str(Path(options.data).resolve()),
-            "resolution": options.resolution,
-            "minutes": options.minutes,
-            "config": json.loads(configs.to_json(config)),
-        }
-        run_dir = find_run(options, request)
-        if run_dir:
-            record = read_record(run_dir)
-            record["request"]["data"] = request["data"] or record["request"]["data"]
-        else:
-            number = max(numbered(options.outdir), default=-1) + 1
-            run_dir = Path(options.outdir) / f"{number:05d}-{Path(options.data).resolve().name}-{options.config or 'F'}"
-            record = {"request": request}
+        run_dir, record, config = choose(options)
         print("Loading TensorFlow ...", flush=True)
-        with quiet_tensorflow():
-            from training import launch  # TensorFlow takes seconds to import; --help must not wait for it
+        with quiet_tensorflow():  # it takes seconds to import; --help must not wait for it
+            if options.dry_run:
+                from training import dry_run
+            else:
+                from training import launch
+        if options.dry_run:
+            request = record["request"]
+            dry_run.show(config, options.data or request["data"], request["resolution"], options.dataset, options.plot)
+            return 0
         complete = launch.train(run_dir, record, config, started)
     quoted = shlex.quote(str(run_dir))
     if not complete:

@@ -12,7 +12,7 @@ from stylegan_tf.arrays import atomic_file
 PANELS = {  # title of the y axis -> {key of a row: (name in the legend, colour)}
     "loss": {"loss_g": ("generator", "#3366cc"), "loss_d": ("discriminator", "#dc3912")},
     "score": {"score_real": ("real images", "#109618"), "score_fake": ("generated images", "#990099")},
-    "images a second": {"images_per_second": ("training speed", "#555555")},
+    "images a second": {"images_per_second": ("while training", "#555555")},
 }
 
 
@@ -23,7 +23,7 @@ def read_stats(path: str | os.PathLike) -> list[dict]:
         FileNotFoundError: There is no such file.
         ValueError: Another line is no JSON; the message names it.
     """
-    lines = Path(path).read_text().splitlines()
+    lines = Path(path).read_text(encoding="utf-8").splitlines()
     rows = []
     for number, line in enumerate(lines, start=1):
         try:

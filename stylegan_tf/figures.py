@@ -19,6 +19,7 @@ from stylegan_tf.images import enlarge, image_grid, to_uint8, viewing_factor
 
 BATCH_SIZE = 8  # images; bounds the memory at 1024x1024
 GAP = 4  # pixels between the cells of a table
+_WHITE = PIL.Image.new("RGBA", (1, 1), "white")
 
 
 def latents_from_seeds(seeds: Sequence[int], size: int) -> np.ndarray:
@@ -178,10 +179,13 @@ def _synthesize(generator, dlatents, level, fade):
 
 
 def _for_viewing(image):
-    """uint8 [H, W, C] as RGB, and large enough to look at."""
-    if image.shape[-1] not in (1, 3):
-        raise ValueError(f"a figure shows gray or RGB pictures, not {image.shape[-1]} channels")
-    return enlarge(np.broadcast_to(image, [*image.shape[:2], 3]), viewing_factor(image.shape[0]))
+    """uint8 [H, W, C] as RGB, what is transparent on white, and large enough to look at."""
+    if image.shape[-1] == 4:
+        image = np.asarray(PIL.Image.alpha_composite(_WHITE.resize(image.shape[1::-1]), PIL.Image.fromarray(image)))
+    if image.shape[-1] not in (1, 3, 4):
+        raise ValueError(f"a figure shows gray, RGB or RGBA pictures, not {image.shape[-1]} channels")
+    rgb = np.broadcast_to(image[..., :3], [*image.shape[:2], 3])
+    return enlarge(rgb, viewing_factor(image.shape[0]))
 
 
 def _table(cells, column_titles=None, row_titles=None):

@@ -9,6 +9,7 @@ import keras
 from keras import ops as K
 
 from stylegan_tf import ops
+from stylegan_tf.initial import filled
 from stylegan_tf.mapping import MappingNetwork
 from stylegan_tf.network import Network, options_of
 from stylegan_tf.synthesis import SynthesisNetwork
@@ -73,7 +74,13 @@ class Generator(Network):
 
     def build(self, input_shape=None):
         size = [self.synthesis.dlatent_size]
-        self.dlatent_avg = self.add_weight(name="dlatent_avg", shape=size, initializer="zeros", trainable=False)
+        self.dlatent_avg = self.add_weight(
+            name="dlatent_avg",
+            shape=size,
+            initializer=filled(0),
+            trainable=False,
+            aggregation="mean",  # of what several devices assign
+        )
 
     def call(
         self,

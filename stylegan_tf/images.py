@@ -4,6 +4,7 @@ Images are NHWC, or HWC for one; a network's values lie mostly, but not always, 
 roundings, as in 2019: metrics and figures use `to_uint8`, image grids of a training run `round_to_uint8`.
 """
 
+import io
 import os
 
 import numpy as np
@@ -100,3 +101,28 @@ def save_png(path: str | os.PathLike, image: np.ndarray) -> None:
         )
     with atomic_file(path) as temporary:
         PIL.Image.fromarray(image).save(temporary, format="png")
+
+
+def preview(image, longest: int) -> tuple[bytes, tuple[int, int]]:
+    """Encodes a small copy of a picture as JPEG, to be looked at and not to be computed with.
+
+    Args:
+        image: Name of an image file, or uint8 [H, W, C] with C = 1, 3 or 4; transparency is left out.
+        longest: Longest side in pixels; a smaller picture keeps its size.
+
+    Returns:
+        The bytes of the file, and its (width, height).
+
+    Raises:
+        OSError: The image file cannot be read.
+    """
+    if isinstance(image, np.ndarray):
+        image = PIL.Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+    else:
+        image = PIL.Image.open(image)
+    with image:
+        small = image.convert("RGB")
+    small.thumbnail((longest, longest), PIL.Image.Resampling.BOX)
+    encoded = io.BytesIO()
+    small.save(encoded, "jpeg", quality=85)
+    return encoded.getvalue(), small.size

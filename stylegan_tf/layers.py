@@ -9,6 +9,7 @@ import keras
 from keras import ops as K
 
 from stylegan_tf import ops
+from stylegan_tf.initial import filled, normal
 
 GAIN = math.sqrt(2)  # of layers followed by an activation; leaky or not, trap 7
 
@@ -48,10 +49,8 @@ class EqualizedLayer(keras.layers.Layer):
         std = self.gain / math.sqrt(math.prod(shape[:-1]))  # He, over the fan-in
         self.coefficient = std * self.lr_multiplier if self.equalized_lr else self.lr_multiplier
         stored_std = (1 if self.equalized_lr else std) / self.lr_multiplier
-        self.weight = self.add_weight(
-            name="weight", shape=shape, initializer=keras.initializers.RandomNormal(0.0, stored_std)
-        )
-        self.bias = self.add_weight(name="bias", shape=[shape[-1]], initializer="zeros") if self.use_bias else None
+        self.weight = self.add_weight(name="weight", shape=shape, initializer=normal(stored_std))
+        self.bias = self.add_weight(name="bias", shape=[shape[-1]], initializer=filled(0)) if self.use_bias else None
 
     @property
     def kernel(self):
@@ -196,7 +195,7 @@ class Noise(keras.layers.Layer):
         super().__init__(autocast=False, **kwargs)
 
     def build(self, input_shape):
-        self.weight = self.add_weight(name="weight", shape=[input_shape[-1]], initializer="zeros")
+        self.weight = self.add_weight(name="weight", shape=[input_shape[-1]], initializer=filled(0))
 
     def call(self, x, noise):
         return x + K.cast(noise, x.dtype) * K.cast(self.weight, x.dtype)
@@ -245,7 +244,7 @@ class LayerEpilogue(keras.layers.Layer):
         if self.use_noise:
             self.noise = Noise(name="Noise", dtype=self.dtype_policy)
             self.noise.build(input_shape)
-        self.bias = self.add_weight(name="bias", shape=[channels], initializer="zeros")
+        self.bias = self.add_weight(name="bias", shape=[channels], initializer=filled(0))
         if self.use_styles:
             self.style = StyleModulation(
                 2 * channels, gain=1, equalized_lr=self.equalized_lr, name="StyleMod", dtype=self.dtype_policy

@@ -4,6 +4,7 @@ import keras
 from keras import ops as K
 
 from stylegan_tf import ops
+from stylegan_tf.initial import normal
 from stylegan_tf.layers import EqualizedDense, base_config
 from stylegan_tf.network import Network, options_of
 
@@ -21,11 +22,8 @@ class LabelEmbedding(keras.layers.Layer):
         self.latent_size = latent_size
 
     def build(self, labels_shape):
-        self.weight = self.add_weight(
-            name="weight",
-            shape=[labels_shape[-1], self.latent_size],
-            initializer=keras.initializers.RandomNormal(0.0, 1.0),
-        )
+        shape = [labels_shape[-1], self.latent_size]
+        self.weight = self.add_weight(name="weight", shape=shape, initializer=normal(1.0))
 
     def call(self, labels, latents):
         embedding = K.matmul(K.cast(labels, self.compute_dtype), K.cast(self.weight, self.compute_dtype))

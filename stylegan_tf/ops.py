@@ -25,11 +25,16 @@ def leaky_relu(x):
     return ops.leaky_relu(x, negative_slope=0.2), grad
 
 
-ACTIVATIONS = {"lrelu": leaky_relu, "relu": ops.relu}
+def leaky_relu_progan(x):
+    """max(0.2 x, x) as Progressive GAN has it: the derivative at exactly zero is 0.2, on every backend (trap 18)."""
+    return ops.where(x > 0, x, 0.2 * x)
+
+
+ACTIVATIONS = {"lrelu": leaky_relu, "relu": ops.relu, "lrelu_progan": leaky_relu_progan}
 
 
 def activation(name):
-    """The activation function of that name, "lrelu" or "relu"; a ValueError says so for any other."""
+    """The activation function of that name, a key of `ACTIVATIONS`; a ValueError lists them for any other."""
     if name not in ACTIVATIONS:
         raise ValueError(f"an activation must be one of {', '.join(ACTIVATIONS)}, not {name!r}")
     return ACTIVATIONS[name]
@@ -72,10 +77,9 @@ def blur2d(x, blur_filter=(1, 2, 1), normalize=True, flip=False):
 
 
 def _correlate(x, taps):
-    kernel = ops.convert_to_tensor(np.tile(taps[:, :, None, None], [1, 1, x.shape[-1], 1]), "float32")
-
     @ops.custom_gradient
     def correlate(x):
+        kernel = ops.convert_to_tensor(np.tile(taps[:, :, None, None], [1, 1, x.shape[-1], 1]), "float32")
         y = ops.depthwise_conv(ops.cast(x, "float32"), kernel, padding="same", data_format="channels_last")
 
         def grad(*args, upstream=None):

@@ -17,9 +17,14 @@ import numpy as np
 from stylegan_tf.arrays import read_arrays, read_metadata, write_arrays
 from stylegan_tf.discriminator import Discriminator
 from stylegan_tf.generator import Generator
+from stylegan_tf.initial import to_be_loaded
+from stylegan_tf.progan import ProGANDiscriminator, ProGANGenerator
 
-CLASSES = {"Generator": Generator, "Discriminator": Discriminator}  # all that a snapshot may ask for
-_PATTERN = re.compile(r"network-snapshot-(\d+)\.safetensors")
+# all that a snapshot may ask for
+CLASSES = {kind.__name__: kind for kind in (Generator, Discriminator, ProGANGenerator, ProGANDiscriminator)}
+_PATTERN = re.compile(r"network-snapshot-(\d+(?:\.\d{3})?)\.safetensors")
+_MAX_LENGTH = 64  # of an option that is a list; the blur filter has 3 entries
+_REMEDY = "Use another snapshot."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +45,7 @@ def save_snapshot(path: str | os.PathLike, networks: dict[str, keras.Model], met
 
     Args:
         path: File name; `find_snapshot` looks for `network-snapshot-<kimg>.safetensors`.
-        networks: Key without "/" -> Generator or Discriminator.
+        networks: Key without "/" -> network of a class in `CLASSES`.
         metadata: JSON-able facts about the run.
 
     Raises:
@@ -51,7 +56,7 @@ def save_snapshot(path: str | os.PathLike, networks: dict[str, keras.Model], met
     for key, network in networks.items():
         name = type(network).__name__
         if CLASSES.get(name) is not type(network):
-            raise ValueError(f"{key!r} is a {name}; a snapshot holds {' and '.join(CLASSES)} only")
+            raise ValueError(f"{key!r} is a {name}; a snapshot holds only {', '.join(CLASSES)}")
         description[key] = {"class": name, "config": network.get_config()}
         arrays |= {f"{key}/{name}": variable.numpy() for name, variable in network.named_variables().items()}
     write_arrays(path, arrays, {"networks": description, "metadata": metadata})
@@ -67,19 +72,19 @@ def load_snapshot(path: str | os.PathLike, names: tuple[str, ...] | None = None)
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: The file is damaged or no snapshot, lacks a network, asks for an unknown class, or its
-            arrays do not fit its configuration; the message lists them.
+            arrays do not fit its configuration or hold NaN; the message lists them.
     """
-    header = read_metadata(path)
-    description = header.get("networks")
-    if not isinstance(description, dict):
-        raise ValueError(f"{path} holds no networks, as a checkpoint. Use a network-snapshot-*.safetensors file.")
+    description, metadata = _described(path, read_metadata(path))
     if unknown := set(names or ()) - set(description):
         raise ValueError(f"{path} holds no network {sorted(unknown)}, only {sorted(description)}")
     names = tuple(description) if names is None else names
-    arrays, _ = read_arrays(path, prefix=tuple(f"{key}/" for key in names))
-    networks = {key: _rebuild(path, key, description[key]) for key in names}
-    _assign(path, networks, arrays)
-    return Snapshot(networks, header["metadata"])
+    arrays, _ = read_arrays(path, prefix="" if len(names) == len(description) else tuple(f"{key}/" for key in names))
+    networks = {key: _build(path, key, description[key], arrays) for key in names}
+    variables = _variables(networks)
+    _check_fit(path, variables, arrays)
+    for name, variable in variables.items():
+        variable.assign(arrays[name])
+    return Snapshot(networks, metadata)
 
 
 def find_snapshot(path: str | os.PathLike) -> Path:
@@ -96,7 +101,7 @@ def find_snapshot(path: str | os.PathLike) -> Path:
         return path
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist. Name a run directory or a snapshot (.safetensors) file.")
-    found = {int(match[1]): file for file in path.iterdir() if (match := _PATTERN.fullmatch(file.name))}
+    found = {float(match[1]): file for file in path.iterdir() if (match := _PATTERN.fullmatch(file.name))}
     if found:
         return found[max(found)]
     runs = sorted({str(file.parent) for file in path.glob("*/network-snapshot-*.safetensors")})
@@ -104,35 +109,62 @@ def find_snapshot(path: str | os.PathLike) -> Path:
     raise FileNotFoundError(f"{path} contains no network-snapshot-*.safetensors file. {hint}")
 
 
-def load_generator(path: str | os.PathLike) -> tuple[Generator, dict]:
+def load_generator(path: str | os.PathLike) -> tuple[Generator | ProGANGenerator, dict]:
     """Loads "Gs" of a snapshot file, or of the newest snapshot of a run: (generator, metadata)."""
     snapshot = load_snapshot(find_snapshot(path), ("Gs",))
     return snapshot.networks["Gs"], snapshot.metadata
 
 
-def _rebuild(path, key, description):
-    if description["class"] not in CLASSES:
-        raise ValueError(f"{path}: {key!r} is a {description['class']!r}, not one of {', '.join(CLASSES)}")
+def _described(path, header):
+    """What a header says of the networks, and the caller's metadata; a ValueError unless both have the right form."""
+    description, metadata = (header.get(key) if isinstance(header, dict) else None for key in ("networks", "metadata"))
+    if not isinstance(description, dict) or not isinstance(metadata, dict):
+        raise ValueError(f"{path} holds no networks, as a checkpoint. Use a network-snapshot-*.safetensors file.")
+    for key, entry in description.items():
+        if not isinstance(entry, dict) or entry.keys() != {"class", "config"} or not isinstance(entry["config"], dict):
+            raise ValueError(f"{path}: {key!r} is not described by a class and its configuration. {_REMEDY}")
+        if entry["class"] not in list(CLASSES):
+            raise ValueError(f"{path}: {key!r} is a {entry['class']!r}, not one of {', '.join(CLASSES)}")
+    return description, metadata
+
+
+def _build(path, key, description, arrays):
+    """One network, its weights zero; a ValueError unless it is one that the arrays could belong to."""
     for option, value in description["config"].items():
-        if isinstance(value, dict):  # Keras would take a dictionary for an object to be imported by name
-            raise ValueError(f"{path}: option {option!r} of {key!r} is not a plain value: {value}")
+        values = value if isinstance(value, list) else [value]
+        if len(values) > _MAX_LENGTH or not all(isinstance(entry, str | int | float | None) for entry in values):
+            raise ValueError(f"{path}: option {option!r} of {key!r} is not a plain value: {str(value)[:80]}")
+    layers = description["config"].get("mapping_layers", 0)
+    if not isinstance(layers, int) or layers > len(arrays):
+        raise ValueError(f"{path}: {key!r} is to have {layers} mapping layers, but there are {len(arrays)} arrays")
+    elements = sum(array.size for name, array in arrays.items() if name.startswith(f"{key}/"))
     try:
-        return CLASSES[description["class"]](**description["config"])
-    except (TypeError, ValueError) as error:
+        with to_be_loaded(elements):  # so a configuration of absurd sizes takes no memory
+            return CLASSES[description["class"]](**description["config"])
+    except (TypeError, ValueError, ArithmeticError) as error:
         raise ValueError(f"{path}: {key!r} cannot be built from its configuration: {error}") from error
 
 
-def _assign(path, networks, arrays):
-    """Gives every weight its array, once all names and shapes are known to fit."""
-    variables = {}
-    for key, network in networks.items():
-        variables |= {f"{key}/{name}": variable for name, variable in network.named_variables().items()}
+def _variables(networks):
+    """{key of the network / original name: variable}"""
+    return {
+        f"{key}/{name}": variable
+        for key, network in networks.items()
+        for name, variable in network.named_variables().items()
+    }
+
+
+def _check_fit(path, variables, arrays):
+    """Compares names, shapes and types of all arrays with what the configuration asks for, and looks for NaN."""
     problems = [f"{name} is missing" for name in variables if name not in arrays]
     problems += [f"{name} belongs to no weight" for name in arrays if name not in variables]
     for name in variables.keys() & arrays.keys():
-        if tuple(variables[name].shape) != arrays[name].shape:
-            problems.append(f"{name} is {list(arrays[name].shape)} instead of {list(variables[name].shape)}")
+        shape, array = tuple(variables[name].shape), arrays[name]
+        if shape != array.shape:
+            problems.append(f"{name} is {list(array.shape)} instead of {list(shape)}")
+        elif array.dtype != np.float32:
+            problems.append(f"{name} is {array.dtype} instead of float32")
     if problems:
         raise ValueError(f"{path} does not fit its own configuration: {'; '.join(sorted(problems))}")
-    for name, variable in variables.items():
-        variable.assign(np.asarray(arrays[name]))
+    if broken := [name for name, array in arrays.items() if not np.isfinite(array).all()]:
+        raise ValueError(f"{path}: {', '.join(broken[:3])} is not a number in places. {_REMEDY}")

@@ -5,6 +5,7 @@ from keras import ops as K
 
 from stylegan_tf import ops
 from stylegan_tf.growth import check_level, num_features, num_stages
+from stylegan_tf.initial import filled, normal
 from stylegan_tf.layers import GAIN, EqualizedConv2D, EqualizedDense, LayerEpilogue, UpscaleConv2D, base_config
 from stylegan_tf.network import Network, is_fixed, known_zero, options_of
 
@@ -18,7 +19,7 @@ class LearnedConstant(keras.layers.Layer):
         self.features = features
 
     def build(self, input_shape=None):
-        self.const = self.add_weight(name="const", shape=[1, 4, 4, self.features], initializer="ones")
+        self.const = self.add_weight(name="const", shape=[1, 4, 4, self.features], initializer=filled(1))
 
     def call(self, dlatents):
         return K.broadcast_to(K.cast(self.const, self.compute_dtype), [K.shape(dlatents)[0], 4, 4, self.features])
@@ -195,7 +196,7 @@ class SynthesisNetwork(Network):
                     self.add_weight(
                         name=f"noise{index}",
                         shape=[1, size, size, 1],
-                        initializer=keras.initializers.RandomNormal(0.0, 1.0),
+                        initializer=normal(1.0),
                         trainable=False,
                     )
                 )

@@ -1,12 +1,14 @@
 """The layers of a network as a table, as the original's `print_layers`."""
 
 import contextlib
+import math
 
 import keras
 
 from stylegan_tf.discriminator import Discriminator
 from stylegan_tf.generator import Generator
 from stylegan_tf.mapping import MappingNetwork
+from stylegan_tf.progan import ProGANGenerator
 
 
 def layer_table(network):
@@ -16,7 +18,7 @@ def layer_table(network):
     original. Output shapes are what the layers return while the network is traced without computing anything.
 
     Args:
-        network: A Generator, SynthesisNetwork, MappingNetwork or Discriminator.
+        network: A Generator, SynthesisNetwork, MappingNetwork, Discriminator, or one of their kin in `progan`.
 
     Returns:
         The table, lines without trailing spaces.
@@ -81,7 +83,7 @@ def _trace(network, level):
     if isinstance(network, Discriminator):
         size = network.resolution >> level
         return network.compute_output_spec(keras.KerasTensor([1, size, size, network.num_channels]), **growth)
-    if isinstance(network, Generator):
+    if isinstance(network, Generator | ProGANGenerator):
         inputs = [1, network.latent_size]
     else:
         inputs = [1, network.num_layers, network.dlatent_size]
@@ -89,7 +91,7 @@ def _trace(network, level):
 
 
 def _count(variables):
-    return f"{sum(variable.shape.num_elements() for variable in variables):,}"
+    return f"{sum(math.prod(variable.shape) for variable in variables):,}"
 
 
 def _bracket(shape):

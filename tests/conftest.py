@@ -9,6 +9,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # one worker a core: more threads would
 
 import numpy as np
 import pytest
+from fidelity_plugin import FidelityPlugin
 
 TINY = {
     "resolution": 16,
@@ -19,6 +20,14 @@ TINY = {
     "mapping_layers": 2,
     "label_size": 3,
 }
+
+
+def pytest_addoption(parser):
+    parser.addoption("--fidelity", action="store_true", help="measure how faithful we are, and write it in FIDELITY.md")
+
+
+def pytest_configure(config):
+    config.pluginmanager.register(FidelityPlugin(config))
 
 
 def fill_weights(network, seed=0):

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from stylegan_tf.records import RecordWriter
+from stylegan_tf.record_writer import RecordFormat, RecordWriter
 
 GOLDEN = Path(__file__).parent / "golden" / "dataset_tool"
 
@@ -30,12 +30,34 @@ def noise(count, size=8, channels=3, seed=0):
 
 
 def write(directory, images, labels=None, **options):
-    """Make a data set; returns its directory."""
+    """Make a data set; returns its directory. Options are those of `RecordWriter`."""
     with RecordWriter(directory, len(images), **options) as writer:
         for image in images:
             writer.add_image(image)
         if labels is not None:
             writer.add_labels(labels)
+    return directory
+
+
+FORMATS = {
+    "original": RecordFormat(),
+    "shards": RecordFormat(shards=3),
+    "png": RecordFormat("png", shards=2),
+    "computed": RecordFormat("webp", levels="computed"),
+}
+IMAGES = noise(12, 16)
+
+
+def make(directory, format, resume=None, stop=None, error=ZeroDivisionError):
+    """Make a data set of `IMAGES` with a checkpoint after each one, or begin it: at image `stop` there is an error."""
+    with RecordWriter(directory, len(IMAGES), {"source": "test"}, format, resume) as writer:
+        for index in range(writer.count, len(IMAGES)):
+            if index == stop:
+                raise error
+            writer.append("log.txt", b"%d\n" % index)
+            writer.add_image(IMAGES[index])
+            writer.checkpoint({"next": index + 1})
+        writer.add_labels(np.eye(len(IMAGES)))
     return directory
 
 
@@ -46,9 +68,9 @@ def flip(path, position):
     path.write_bytes(data)
 
 
-def open_on_full_disk(path, mode):
+def open_on_full_disk(path, mode, *arguments, **options):
     """In place of `open`: every byte that reaches the disk is one too many."""
-    return open("/dev/full", mode)
+    return open("/dev/full" if mode.startswith("w") else path, mode, *arguments, **options)
 
 
 def left_in(directory):

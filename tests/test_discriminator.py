@@ -36,7 +36,9 @@ def pictures(batch=4, size=16, channels=3):
 )
 def test_trainable_parameters_of_the_paper(resolution, expected, monkeypatch):
     """Section 7.4 of the reference."""
-    monkeypatch.setattr(keras.initializers, "RandomNormal", lambda *args: "zeros")  # quick; values do not matter
+    monkeypatch.setattr(
+        keras.initializers, "RandomNormal", lambda *args: keras.initializers.Zeros()
+    )  # quick; values do not matter
     assert Discriminator(resolution=resolution).count_params() == expected
 
 

@@ -11,6 +11,7 @@ import pytest
 
 import generate_figures
 import generate_images
+from stylegan_tf.choices import choose_label
 from stylegan_tf.figures import images_from_seeds
 
 REPOSITORY = Path(__file__).parent.parent
@@ -79,7 +80,7 @@ def test_wrong_label_is_an_error(tmp_path, file, options, message):
 
 def test_class_of_an_unconditional_network_is_an_error():
     with pytest.raises(ValueError, match="--class 0: this network was trained without labels"):
-        generate_images.choose_label(0, 0, None)
+        choose_label(0, 0, None)
 
 
 def test_missing_network_and_bad_directory_are_errors(tmp_path, file):

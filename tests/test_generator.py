@@ -65,7 +65,9 @@ def latents(batch=3):
 )
 def test_trainable_parameters_of_the_paper(options, expected, monkeypatch):
     """Section 7.4 of the reference."""
-    monkeypatch.setattr(keras.initializers, "RandomNormal", lambda *args: "zeros")  # quick; values do not matter
+    monkeypatch.setattr(
+        keras.initializers, "RandomNormal", lambda *args: keras.initializers.Zeros()
+    )  # quick; values do not matter
     generator = Generator(**options)
     assert trainable(generator) == expected
     if not options:

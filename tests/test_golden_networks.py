@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from fidelity import assert_close
 from golden_data import call_options, cases, enlarge, network_of, read, shrink, to_nhwc
 
 
@@ -12,7 +13,7 @@ def test_mapping(name, output):
     inputs, expected = file.group("in"), file.group("out")[output]
     labels = {"dlatents": "labels", "dlatents_labels_soft": "labels_soft", "dlatents_labels_none": None}[output]
     dlatents = network_of(file, output)(inputs["latents"], inputs.get(labels))
-    file.assert_close(dlatents, expected)
+    file.assert_close(dlatents, expected, output)
 
 
 @pytest.mark.parametrize(("name", "output"), cases("synthesis_*.npz"))
@@ -47,7 +48,7 @@ def test_style_dlatents(name):
     file = read(name)
     inputs = file.group("in")
     dlatents = network_of(file, "dlatents").mapping(inputs["latents"], inputs.get("labels"))
-    np.testing.assert_allclose(dlatents, file.group("out")["dlatents"], rtol=0, atol=5e-5)
+    assert_close("style_dlatents", name, dlatents, file.group("out")["dlatents"])
 
 
 @pytest.mark.parametrize("name", ["style_main.npz", "style_labels.npz"])
@@ -59,7 +60,7 @@ def test_running_mean_of_w(name):
     network.dlatent_avg.assign(file.group("before")["dlatent_avg"])
     for after in ("after", "after2"):
         network(inputs["latents"], inputs.get("labels"), **call_options(file, output))
-        np.testing.assert_allclose(network.dlatent_avg, file.group(after)["dlatent_avg"], rtol=0, atol=1e-6)
+        assert_close("dlatent_avg", name, network.dlatent_avg, file.group(after)["dlatent_avg"], after)
 
 
 @pytest.mark.parametrize(("name", "output"), cases("dbasic_*.npz"))
@@ -70,7 +71,7 @@ def test_discriminator(name, output):
     key = file.meta["outputs"][output]["inputs"]
     images = shrink(to_nhwc(inputs[key]), 0 if network.fixed else level)
     scores = network(images, inputs.get(key.replace("images", "labels")), level, fade)
-    file.assert_close(scores, file.group("out")[output])
+    file.assert_close(scores, file.group("out")[output], output)
 
 
 def assert_images_close(file, output, images, network):
@@ -78,7 +79,7 @@ def assert_images_close(file, output, images, network):
     fixed = getattr(network, "synthesis", network).fixed
     level = 0 if fixed else file.growth(output)[0]
     assert images.shape[1] == network.resolution >> level
-    file.assert_close(enlarge(images, level), to_nhwc(file.group("out")[output]))
+    file.assert_close(enlarge(images, level), to_nhwc(file.group("out")[output]), output)
 
 
 def force_mixing(monkeypatch, latents, lod, mixing_cutoff=None, cur_layers=None, note=None):

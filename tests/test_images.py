@@ -1,31 +1,29 @@
-from pathlib import Path
+import io
 
 import numpy as np
 import PIL.Image
 import pytest
+from golden_data import read
 
-from stylegan_tf.images import enlarge, image_grid, round_to_uint8, save_png, to_uint8, viewing_factor
+from stylegan_tf.images import enlarge, image_grid, preview, round_to_uint8, save_png, to_uint8, viewing_factor
 
-
-@pytest.fixture(scope="module")
-def golden():
-    with np.load(Path(__file__).parent / "golden" / "images_misc.npz") as file:
-        return dict(file)
+GOLDEN = read("images_misc.npz")
+GIVEN, EXPECTED = GOLDEN.group("in"), GOLDEN.group("out")
 
 
 def nhwc(images):
     return np.moveaxis(images, -3, -1)
 
 
-def test_to_uint8_is_the_originals(golden):
-    np.testing.assert_array_equal(to_uint8(golden["in/nchw"]), golden["out/to_uint8_default"])
-    np.testing.assert_array_equal(to_uint8(nhwc(golden["in/nchw"])), golden["out/to_uint8_nhwc"])
+def test_to_uint8_is_the_originals():
+    GOLDEN.assert_close(to_uint8(GIVEN["nchw"]), EXPECTED["to_uint8_default"])
+    GOLDEN.assert_close(to_uint8(nhwc(GIVEN["nchw"])), EXPECTED["to_uint8_nhwc"])
 
 
 @pytest.mark.parametrize("drange", [(-1, 1), (0, 1), (0, 255)])
-def test_round_to_uint8_is_the_originals(golden, drange):
-    rounded = round_to_uint8(nhwc(golden["in/image_rgb"]), drange)
-    np.testing.assert_array_equal(rounded, golden[f"out/pil_{drange[0]}_{drange[1]}"])
+def test_round_to_uint8_is_the_originals(drange):
+    rounded = round_to_uint8(nhwc(GIVEN["image_rgb"]), drange)
+    GOLDEN.assert_close(rounded, EXPECTED[f"pil_{drange[0]}_{drange[1]}"])
 
 
 def test_two_roundings_by_hand():
@@ -37,14 +35,12 @@ def test_two_roundings_by_hand():
 
 
 @pytest.mark.parametrize(("name", "columns"), [("auto", None), ("4x2", 4), ("2x4", 2)])
-def test_grid_is_the_originals(golden, name, columns):
-    grid = image_grid(nhwc(golden["in/grid_images"]), columns)
-    np.testing.assert_array_equal(grid, nhwc(golden[f"out/grid_{name}"]))
+def test_grid_is_the_originals(name, columns):
+    GOLDEN.assert_close(image_grid(nhwc(GIVEN["grid_images"]), columns), nhwc(EXPECTED[f"grid_{name}"]))
 
 
-def test_gray_grid_is_the_originals(golden):
-    grid = image_grid(golden["in/grid_images_gray"][..., None])
-    np.testing.assert_array_equal(grid[..., 0], golden["out/grid_gray"])
+def test_gray_grid_is_the_originals():
+    GOLDEN.assert_close(image_grid(GIVEN["grid_images_gray"][..., None])[..., 0], EXPECTED["grid_gray"])
 
 
 def test_empty_cells_take_the_fill_value():
@@ -91,3 +87,14 @@ def test_png_round_trip(tmp_path, shape, mode):
 def test_png_of_something_else_is_refused(tmp_path, image):
     with pytest.raises(ValueError, match=r"image.png: a PNG needs uint8"):
         save_png(tmp_path / "image.png", image)
+
+
+@pytest.mark.parametrize(("shape", "size"), [((30, 60, 3), (40, 20)), ((30, 60, 1), (40, 20)), ((20, 10, 4), (10, 20))])
+def test_preview_is_a_small_jpeg(tmp_path, shape, size):
+    image = np.full(shape, 200, np.uint8)
+    save_png(tmp_path / "image.png", image)
+    for source in (image, tmp_path / "image.png"):
+        encoded, found = preview(source, 40)
+        with PIL.Image.open(io.BytesIO(encoded)) as small:
+            assert (small.format, small.size, found) == ("JPEG", size, size)
+            assert np.abs(np.asarray(small).astype(int) - 200).max() <= 2

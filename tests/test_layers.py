@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from stylegan_tf import discriminator, generator, layers, mapping, network, synthesis
+from stylegan_tf import discriminator, generator, layers, mapping, network, progan, synthesis
 from stylegan_tf.layers import GAIN, EqualizedConv2D, EqualizedDense
 
 IMAGE, W = [4, 8, 8, 6], [4, 10]
@@ -182,15 +182,51 @@ CASES = {
         3 * (3 * 8 + 8) + 4 * (9 * 8 * 8 + 8) + 9 * 8 * 8 + 8 + 128 * 8 + 8 + 8 + 1,
         dict(level=1, fade=0.25),
     ),
+    "progan_input": Case(
+        progan.ProGANInput,
+        dict(features=6, conv_options=CONV, pixelnorm_epsilon=1e-8),
+        [None, 10],
+        [W],
+        10 * 96 + 6 + 9 * 6 * 6 + 6,
+    ),
+    "progan_up": Case(
+        progan.ProGANUpBlock,
+        dict(features=5, conv_options=CONV, pixelnorm_epsilon=None, fused_scale=False),
+        IMAGE,
+        [IMAGE],
+        9 * 6 * 5 + 5 + 9 * 5 * 5 + 5,
+    ),
+    "progan_down": Case(
+        progan.UnfusedDiscriminatorBlock,
+        dict(features=6, next_features=7, fused_scale=False, blur_filter=None, conv_options=CONV),
+        IMAGE,
+        [IMAGE],
+        9 * 6 * 6 + 6 + 9 * 6 * 7 + 7,
+    ),
+    "progan_generator": Case(
+        progan.ProGANGenerator,
+        dict(latent_size=10, label_size=3, **SMALL),
+        None,
+        [W, [4, 3]],
+        13 * 128 + 8 + 5 * (9 * 8 * 8 + 8) + 3 * (8 * 3 + 3),
+        dict(level=1, fade=0.25),
+    ),
+    "progan_discriminator": Case(
+        progan.ProGANDiscriminator,
+        dict(label_size=2, fused_scale=False, **SMALL),
+        None,
+        [[4, 16, 16, 3], [4, 2]],
+        3 * (3 * 8 + 8) + 4 * (9 * 8 * 8 + 8) + 9 * 9 * 8 + 8 + 128 * 8 + 8 + 8 + 1,
+    ),
 }
-ABSTRACT = {layers.EqualizedLayer, layers.ResamplingConv2D, network.Network}
+ABSTRACT = {layers.EqualizedLayer, layers.ResamplingConv2D, network.Network, progan.ProGANBlock}
 every_case = pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in CASES.items()])
 
 
 def test_every_layer_has_a_case():
     classes = {
         value
-        for module in (layers, mapping, synthesis, generator, discriminator)
+        for module in (layers, mapping, synthesis, generator, discriminator, progan)
         for value in vars(module).values()
         if inspect.isclass(value) and issubclass(value, keras.layers.Layer)
     }

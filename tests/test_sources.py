@@ -1,235 +1,297 @@
-"""Pictures are read as they are, or refused with the file, what was found, and the remedy."""
+"""A folder of whatever pictures becomes a sequence of one shape, and nothing is changed silently."""
 
-import struct
-import zlib
+import json
+import os
+import threading
 
 import numpy as np
 import pytest
+from picture_data import encoded, random_image, save
 from PIL import Image
 from record_data import GOLDEN, noise, pictures
 
-from stylegan_tf.sources import DatasetError, ImageFolder, image_paths, read_image
+from dataset_tools.errors import DatasetError
+from dataset_tools.labels import Labels
+from dataset_tools.sources import PictureSource
 
 
-def save(path, size=(8, 8), mode="RGB", **options):
-    """A picture of noise; returns its path."""
-    depth = len(Image.new(mode, (1, 1)).getbands())
-    pixels = np.random.RandomState(0).randint(0, 256, [size[1], size[0], depth], np.uint8)
-    Image.frombytes(mode, size, pixels.tobytes()).save(path, **options)
-    return path
-
-
-def save_png16(path, colour, channels):
-    """PNG of 16 bits a channel, which Pillow cannot write in colour: 8x8 noise."""
-    rows = b"".join(b"\0" + np.random.RandomState(y).bytes(8 * 2 * channels) for y in range(8))
-    header = struct.pack(">IIBBBBB", 8, 8, 16, colour, 0, 0, 0)
-    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
-    data = b"".join(struct.pack(">I", len(c)) + n + c + struct.pack(">I", zlib.crc32(n + c)) for n, c in chunks)
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + data)
+def everything(source):
+    return np.stack([source[index] for index in range(len(source))])
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# One picture
+# Without --resolution: as they are
 
 
-@pytest.mark.parametrize(("suffix", "channels"), [("png", 3), ("png", 1), ("bmp", 3), ("tif", 3), ("webp", 3)])
-def test_pixels_are_read_as_they_are(tmp_path, suffix, channels):
-    pixels = noise(1, 16, channels)[0]
-    Image.fromarray(pixels if channels == 3 else pixels[:, :, 0]).save(tmp_path / f"x.{suffix}", lossless=True)
-    image = read_image(tmp_path / f"x.{suffix}")
-    assert (image.dtype, image.shape) == (np.uint8, (16, 16, channels))
-    np.testing.assert_array_equal(image, pixels)
-
-
-def test_jpeg_is_read(tmp_path):
-    path = save(tmp_path / "x.jpg", (16, 16))
-    np.testing.assert_array_equal(read_image(path), np.array(Image.open(path)))
-
-
-def test_palette_becomes_rgb(tmp_path):
-    colours = Image.fromarray(noise(1, 16)[0]).quantize(32)
-    colours.save(tmp_path / "x.png")
-    np.testing.assert_array_equal(read_image(tmp_path / "x.png"), np.array(colours.convert("RGB")))
-
-
-def test_black_and_white_becomes_grayscale(tmp_path):
-    bits = Image.fromarray(noise(1, 8, 1)[0, :, :, 0]).convert("1")
-    bits.save(tmp_path / "x.png")
-    image = read_image(tmp_path / "x.png")
-    assert image.shape == (8, 8, 1)
-    assert set(image.flat) == {0, 255}
+@pytest.mark.parametrize("folder", ["png_gray", "png_rgb"])
+def test_pictures_are_taken_as_they_are(folder):
+    source = PictureSource(GOLDEN / folder)
+    np.testing.assert_array_equal(everything(source), pictures(folder))
+    assert source.names == [path.name for path in sorted((GOLDEN / folder).glob("*.png"))]
+    assert (source.labels.shape, source.label_names, source.notes()) == ((len(source), 0), [], [])
+    assert source.shape == source[0].shape
 
 
 @pytest.mark.parametrize(
-    ("mode", "options", "message"),
-    [
-        ("RGBA", {}, r"has transparency \(RGBA\).*-alpha off"),
-        ("LA", {}, r"has transparency \(LA\).*-alpha off"),
-        ("RGB", {"transparency": (1, 2, 3)}, r"has transparency \(RGB\)"),
-        ("P", {"transparency": 0}, r"has transparency \(P\)"),
-        ("I;16", {}, r"has more than 8 bits a channel \(I;16\).*-depth 8"),
-    ],
+    ("size", "advice"), [((16, 8), 8), ((12, 12), 8), ((4, 4), 8), ((100, 300), 64), ((2048, 2048), 1024)]
 )
-def test_png_that_would_lose_something_is_refused(tmp_path, mode, options, message):
-    if mode == "I;16":
-        Image.fromarray(np.arange(64, dtype=np.uint16).reshape(8, 8) * 1000).save(tmp_path / "x.png")
-    elif mode == "P":
-        Image.fromarray(noise(1)[0]).quantize(16).save(tmp_path / "x.png", **options)
-    else:
-        save(tmp_path / "x.png", mode=mode, **options)
-    with pytest.raises(DatasetError, match=rf"x\.png {message}"):
-        read_image(tmp_path / "x.png")
-
-
-@pytest.mark.parametrize(("colour", "channels"), [(0, 1), (2, 3)], ids=["gray", "RGB"])
-def test_png_of_16_bits_is_refused(tmp_path, colour, channels):
-    save_png16(tmp_path / "x.png", colour, channels)
-    with pytest.raises(DatasetError, match=r"x\.png has more than 8 bits a channel"):
-        read_image(tmp_path / "x.png")
-
-
-def test_png_of_16_bits_with_transparency_is_refused(tmp_path):
-    save_png16(tmp_path / "x.png", 6, 4)
-    with pytest.raises(DatasetError, match=r"x\.png has transparency"):
-        read_image(tmp_path / "x.png")
-
-
-def test_floats_are_refused(tmp_path):
-    Image.fromarray(np.zeros([8, 8], np.float32)).save(tmp_path / "x.tif")
-    with pytest.raises(DatasetError, match=r"x\.tif has more than 8 bits a channel \(F\)"):
-        read_image(tmp_path / "x.tif")
-
-
-def test_print_colours_are_refused(tmp_path):
-    save(tmp_path / "x.jpg", mode="CMYK")
-    with pytest.raises(DatasetError, match=r"x\.jpg has CMYK colours; convert .*-colorspace sRGB"):
-        read_image(tmp_path / "x.jpg")
-
-
-@pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "webp", "gif"])
-@pytest.mark.parametrize("share", [0.03, 0.5, 0.97])
-def test_picture_that_is_cut_off_is_refused(tmp_path, suffix, share):
-    path = save(tmp_path / f"x.{suffix}", (64, 64))
-    data = path.read_bytes()
-    path.write_bytes(data[: int(len(data) * share)])
-    with pytest.raises(DatasetError, match=rf"x\.{suffix} is .*damaged.*remove it from the folder or replace it"):
-        read_image(path)
-
-
-def test_every_flipped_byte_of_a_png_is_found_or_harmless(tmp_path):
-    path = save(tmp_path / "x.png", (16, 16))
-    data, image = path.read_bytes(), read_image(path)
-    refused = 0
-    for position in range(len(data)):
-        path.write_bytes(data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :])
-        try:
-            np.testing.assert_array_equal(read_image(path), image)
-        except DatasetError:
-            refused += 1
-    assert refused > 0.95 * len(data)
-
-
-@pytest.mark.parametrize("content", [b"", b"remember the milk", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"])
-def test_what_is_no_picture_is_refused(tmp_path, content):
-    (tmp_path / "x.png").write_bytes(content)
-    with pytest.raises(DatasetError, match=r"x\.png is (no picture|damaged).*remove it from the folder or replace it"):
-        read_image(tmp_path / "x.png")
-
-
-@pytest.mark.parametrize("limit", [70, 40], ids=["warning", "error"])
-def test_decompression_bomb_is_refused(tmp_path, monkeypatch, limit):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
-    save(tmp_path / "x.png", (10, 10))
-    with pytest.raises(DatasetError, match=rf"x\.png claims to have more than {limit} pixels; .*scale it down"):
-        read_image(tmp_path / "x.png")
-
-
-def test_missing_file_is_named(tmp_path):
-    with pytest.raises(DatasetError, match=r"x\.png cannot be read: No such file"):
-        read_image(tmp_path / "x.png")
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# A folder
-
-
-def test_paths_are_sorted_and_hidden_files_ignored(tmp_path):
-    for name in ("b.png", "a.PNG", "c.jpg", "10.png", "9.png"):
-        save(tmp_path / name)
-    (tmp_path / ".DS_Store").write_bytes(b"\0")
-    (tmp_path / ".thumbnails").mkdir()
-    assert [path.name for path in image_paths(tmp_path)] == ["10.png", "9.png", "a.PNG", "b.png", "c.jpg"]
-
-
-def test_folder_is_a_sequence_of_its_pictures():
-    folder = ImageFolder(GOLDEN / "png_gray")
-    np.testing.assert_array_equal([folder[index] for index in range(len(folder))], pictures("png_gray"))
-    assert folder.names == ["img00.png", "img01.png", "img02.png"]
-    assert (folder.shape, folder.labels.shape, folder.label_names) == ((32, 32, 1), (3, 0), [])
-
-
-def test_picture_with_a_strange_suffix_is_read(tmp_path):
-    save(tmp_path / "photo.backup", format="png")
-    assert len(ImageFolder(tmp_path)) == 1
-
-
-def test_missing_folder_is_named(tmp_path):
-    with pytest.raises(DatasetError, match="missing: No such file or directory; IMAGE_DIR must be a folder"):
-        image_paths(tmp_path / "missing")
-
-
-def test_file_instead_of_a_folder_is_named(tmp_path):
-    with pytest.raises(DatasetError, match=r"x\.png: Not a directory; IMAGE_DIR must be a folder"):
-        image_paths(save(tmp_path / "x.png"))
-
-
-def test_empty_folder_is_named(tmp_path):
-    (tmp_path / ".hidden").touch()
-    with pytest.raises(DatasetError, match="holds no pictures; put PNG or JPEG files directly into it"):
-        image_paths(tmp_path)
-
-
-def test_other_file_is_found_before_anything_is_read(tmp_path):
-    save(tmp_path / "a.png")
-    (tmp_path / "notes.txt").write_text("remember the milk")
-    with pytest.raises(DatasetError, match=r"notes\.txt is no picture .* remove it from the folder"):
-        image_paths(tmp_path)
-
-
-def test_nested_folder_is_named(tmp_path):
-    save(tmp_path / "a.png")
-    (tmp_path / "cats").mkdir()
-    with pytest.raises(DatasetError, match="cats is a folder; nested folders are not read, only the files directly in"):
-        image_paths(tmp_path)
-
-
-def test_link_to_nowhere_is_named(tmp_path):
-    (tmp_path / "x.png").symlink_to(tmp_path / "gone.png")
-    with pytest.raises(DatasetError, match=r"x\.png cannot be read"):
-        ImageFolder(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("size", "message"),
-    [
-        ((16, 8), r"a\.png is 16x8 pixels, not square; crop"),
-        ((12, 12), r"a\.png is 12x12 pixels; scale all pictures to a power of two"),
-        ((4, 4), r"a\.png is 4x4 pixels; scale all pictures to a power of two: 8,"),
-    ],
-)
-def test_first_picture_must_be_a_square_of_a_power_of_two(tmp_path, size, message):
+def test_first_picture_must_be_a_square_of_a_power_of_two(tmp_path, size, advice):
     save(tmp_path / "a.png", size)
-    with pytest.raises(DatasetError, match=message):
-        ImageFolder(tmp_path)
+    found = f"{size[0]}x{size[1]} pixels"
+    with pytest.raises(DatasetError, match=rf"a\.png is {found}, no square of 8, .*with --resolution {advice}$"):
+        PictureSource(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("size", "mode", "found"),
-    [((16, 16), "RGB", "16x16 RGB"), ((9, 8), "RGB", "9x8 RGB"), ((8, 8), "L", "8x8 grayscale")],
+    ("size", "mode", "message"),
+    [
+        ((16, 16), "RGB", "is 16x16 pixels, the first picture, a.png, is 8x8; make all alike with --resolution 16"),
+        ((9, 8), "RGB", "is 9x8 pixels, the first"),
+    ],
 )
-def test_picture_unlike_the_first_is_named(tmp_path, size, mode, found):
+def test_picture_unlike_the_first_is_named(tmp_path, size, mode, message):
     save(tmp_path / "a.png")
     save(tmp_path / "b.png", size, mode)
-    folder = ImageFolder(tmp_path)
-    with pytest.raises(DatasetError, match=rf"b\.png is {found}, but the first picture, a\.png, is 8x8 RGB; make all"):
-        folder[1]
+    source = PictureSource(tmp_path)
+    with pytest.raises(DatasetError, match=rf"/b\.png {message}"):
+        source[1]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# With --resolution
+
+
+@pytest.mark.parametrize("size", [(16, 16), (20, 30), (300, 17)])
+def test_every_picture_gets_the_resolution(tmp_path, size):
+    save(tmp_path / "a.png", size)
+    source = PictureSource(tmp_path, resolution=16)
+    assert source[0].shape == source.shape == (16, 16, 3)
+    assert source.notes() == []
+
+
+def test_what_is_enlarged_is_noted(tmp_path):
+    save(tmp_path / "a.png", (8, 30))
+    save(tmp_path / "b.png", (16, 30))
+    source = PictureSource(tmp_path, resolution=16)
+    assert everything(source).shape == (2, 16, 16, 3)
+    assert source.notes() == ["1 of 2 pictures: smaller than --resolution, scaled up"]
+
+
+def test_options_reach_the_transform(tmp_path):
+    Image.fromarray(noise(1, 32)[0][:24]).save(tmp_path / "a.png")
+    options = [
+        dict(resolution=16),
+        dict(resolution=16, transform="letterbox"),
+        dict(resolution=16, transform="stretch"),
+        dict(resolution=16, transform="stretch", resize_filter="box"),
+        dict(resolution=16, transform="random-crop"),
+        dict(resolution=16, transform="random-crop", seed=6),
+        dict(resolution=(16, 4), transform="center-crop-wide"),
+    ]
+    assert len({PictureSource(tmp_path, **option)[0].tobytes() for option in options}) == len(options)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Colours
+
+
+def test_gray_pictures_after_a_colour_one_become_rgb(tmp_path):
+    save(tmp_path / "a.png")
+    save(tmp_path / "b.png", mode="L")
+    source = PictureSource(tmp_path)
+    gray = np.array(random_image(mode="L"))
+    np.testing.assert_array_equal(source[1], np.stack([gray] * 3, 2))
+    assert source.notes() == ["1 of 2 pictures: grayscale, made RGB"]
+
+
+def test_colour_picture_after_a_gray_one_is_an_error_with_a_remedy(tmp_path):
+    save(tmp_path / "a.png", mode="L")
+    save(tmp_path / "b.png")
+    with pytest.raises(DatasetError, match=r"b\.png is RGB, the first picture, a\.png, is grayscale; .*--channels 3"):
+        PictureSource(tmp_path)[1]
+    assert everything(PictureSource(tmp_path, channels=3)).shape == (2, 8, 8, 3)
+    source = PictureSource(tmp_path, channels=1)
+    np.testing.assert_array_equal(source[1][:, :, 0], np.array(random_image().convert("L")))
+    assert source.notes() == ["1 of 2 pictures: RGB, made grayscale"]
+
+
+def test_fourth_channel_is_kept_on_demand(tmp_path):
+    save(tmp_path / "a.png", mode="RGBA")
+    save(tmp_path / "b.png")
+    for source in (PictureSource(tmp_path, background="keep"), PictureSource(tmp_path, channels=4)):
+        np.testing.assert_array_equal(source[0], np.array(random_image(mode="RGBA")))
+        assert (source[1][:, :, 3] == 255).all()
+        assert source.notes() == ["1 of 2 pictures: RGB, made RGB with transparency"]
+
+
+def test_transparency_after_an_opaque_picture_is_an_error_with_a_remedy(tmp_path):
+    save(tmp_path / "a.png")
+    save(tmp_path / "b.png", mode="RGBA")
+    with pytest.raises(DatasetError, match=r"b\.png is RGB with transparency, .* is RGB; .*--channels 4"):
+        PictureSource(tmp_path, background="keep")[1]
+
+
+@pytest.mark.parametrize(("background", "value"), [("white", 255), ("black", 0), ("#808080", 128), ((7, 7, 7), 7)])
+def test_background_is_a_colour(tmp_path, background, value):
+    Image.new("RGBA", (8, 8)).save(tmp_path / "a.png")
+    source = PictureSource(tmp_path, background=background)
+    assert set(source[0].flat) == {value}
+    assert source.notes() == [f"1 of 1 pictures: transparency, put onto #{value:02x}{value:02x}{value:02x}"]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Labels, mirroring, identity
+
+
+def labelled(tmp_path):
+    for index, name in enumerate(["cats/a.png", "dogs/b.png", "dogs/c.png"]):
+        save(tmp_path / "x" / name, seed=index)
+    return tmp_path / "x"
+
+
+def test_labels_come_from_folders_or_a_file_inside(tmp_path):
+    path = labelled(tmp_path)
+    source = PictureSource(path, labels="folders")
+    np.testing.assert_array_equal(source.labels, [[1, 0], [0, 1], [0, 1]])
+    assert source.label_names == ["cats", "dogs"]
+    (path / "dataset.json").write_text(
+        json.dumps({"labels": [[name, [index, 0.5]] for index, name in enumerate(source.names)]})
+    )
+    source = PictureSource(path, labels="dataset.json")
+    np.testing.assert_array_equal(source.labels, [[0, 0.5], [1, 0.5], [2, 0.5]])
+
+
+def test_picture_without_a_label_is_an_error_or_skipped(tmp_path):
+    path = labelled(tmp_path)
+    save(path / "a.png")
+    with pytest.raises(DatasetError, match=r"x/a\.png has no label in folders \(1 such pictures\); .*--on-error skip"):
+        PictureSource(path, labels="folders")
+    source = PictureSource(path, labels="folders", on_error="skip")
+    assert source[1].shape == (8, 8, 3)
+    with pytest.raises(DatasetError, match=r"x/a\.png has no label; give it one"):
+        source[0]
+
+
+def test_label_without_a_picture_is_an_error_or_noted(tmp_path):
+    path = labelled(tmp_path)
+    file = tmp_path / "labels.csv"
+    file.write_text("cats/a.png,0\ndogs/b.png,1\ndogs/c.png,1\ngone.png,1\n")
+    with pytest.raises(
+        DatasetError, match=r"labels\.csv has a label for gone\.png, which is not among .*--on-error skip"
+    ):
+        PictureSource(path, labels=file)
+    source = PictureSource(path, labels=str(file), on_error="skip")
+    np.testing.assert_array_equal(source.labels, [[1, 0], [0, 1], [0, 1]])
+    assert source.notes() == ["labels of no picture, left out: 1, as gone.png"]
+
+
+def test_mirroring_doubles_pictures_and_labels(tmp_path):
+    path = labelled(tmp_path)
+    plain, mirrored = PictureSource(path, labels="folders"), PictureSource(path, labels="folders", mirror=True)
+    assert mirrored.names == [*plain.names, *(f"{name} (mirrored)" for name in plain.names)]
+    np.testing.assert_array_equal(everything(mirrored), np.concatenate([p := everything(plain), p[:, :, ::-1]]))
+    np.testing.assert_array_equal(mirrored.labels, np.tile(plain.labels, (2, 1)))
+
+
+def test_mirrored_random_crop_is_the_mirrored_crop(tmp_path):
+    save(tmp_path / "a.png", (80, 8))
+    source = PictureSource(tmp_path, resolution=8, transform="random-crop", mirror=True)
+    np.testing.assert_array_equal(source[1], source[0][:, ::-1])
+
+
+def test_stamp_is_the_identity_of_files_options_and_labels(tmp_path):
+    path = labelled(tmp_path)
+    stamps = [
+        PictureSource(path).stamp,
+        PictureSource(path, mirror=True).stamp,
+        PictureSource(path, resolution=16).stamp,
+        PictureSource(path, resolution=16, transform="stretch").stamp,
+        PictureSource(path, labels="folders").stamp,
+        PictureSource(path, background="black").stamp,
+    ]
+    os.utime(path / "cats" / "a.png", (1, 1))
+    stamps.append(PictureSource(path).stamp)
+    assert len(set(stamps)) == len(stamps)
+    assert PictureSource(path).stamp == stamps[-1]
+
+
+def test_several_threads_read_the_same_pictures_and_count_each_once(tmp_path):
+    for index in range(20):
+        save(tmp_path / f"{index:02}.png", (20, 30), "RGBA", index)
+    source = PictureSource(tmp_path, resolution=8)
+    results = [None] * 4
+
+    def work(thread):
+        results[thread] = everything(source)
+
+    threads = [threading.Thread(target=work, args=[thread]) for thread in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for result in results:
+        np.testing.assert_array_equal(result, everything(source))
+    assert source.notes() == ["20 of 20 pictures: transparency, put onto #ffffff"]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What is wrong
+
+
+def test_bad_first_picture_is_an_error_or_the_next_one_decides(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"milk")
+    with pytest.raises(DatasetError, match=r"a\.png is no picture"):
+        PictureSource(tmp_path)
+    with pytest.raises(DatasetError, match=r": no picture can be used; the last one: .*a\.png is no picture"):
+        PictureSource(tmp_path, on_error="skip")
+    save(tmp_path / "b.png")
+    source = PictureSource(tmp_path, on_error="skip")
+    assert source.shape == source[1].shape == (8, 8, 3)
+    with pytest.raises(DatasetError, match=r"a\.png is no picture"):
+        source[0]
+
+
+def test_index_beyond_the_end_ends_a_loop(tmp_path):
+    save(tmp_path / "a.png")
+    assert len(list(PictureSource(tmp_path))) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(channels=2), "--channels must be auto, 1, 3 or 4, not 2"),
+        (dict(channels=3, background="keep"), "--background keep makes a fourth channel, --channels 3 forbids it"),
+        (dict(background="whiteish"), "--background 'whiteish' is no colour"),
+        (dict(transform="letterbox"), "--transform and --resize-filter need --resolution"),
+        (dict(resize_filter="box"), "--transform and --resize-filter need --resolution"),
+        (dict(resolution=0), "--resolution must be a power of two from 8 to 1024, not 0"),
+        (dict(resolution=100), "--resolution must be a power of two from 8 to 1024, not 100"),
+        (dict(resolution=16, transform="crop"), "--transform must be one of"),
+        (dict(on_error="ignore"), "--on-error must be fail or skip, not 'ignore'"),
+    ],
+)
+def test_wrong_options_are_named(tmp_path, options, message):
+    save(tmp_path / "a.png")
+    with pytest.raises(ValueError, match=message):
+        PictureSource(tmp_path, **options)
+
+
+def test_anything_like_a_container_will_do(tmp_path):
+    class Memory:
+        path, names, stamp = "memory", ["one", "two"], "0"
+
+        def __len__(self):
+            return 2
+
+        def read(self, index):
+            return encoded(random_image(seed=index))
+
+        def full_name(self, name):
+            return f"memory {name}"
+
+        def notes(self):
+            return []
+
+    source = PictureSource(Memory(), labels=Labels(np.eye(2, dtype=np.float32), ["a", "b"]))
+    np.testing.assert_array_equal(source[1], np.array(random_image(seed=1)))
+    assert (source.names, source.label_names, source.labels.tolist()) == (["one", "two"], ["a", "b"], [[1, 0], [0, 1]])

@@ -1,12 +1,31 @@
-"""Every default of a training run, and the published configurations as small differences from it."""
+"""Every default of a training run, as data: JSON both ways, and the refusal of what no run can have."""
 
 import dataclasses
 import json
-import math
-import types
 from dataclasses import dataclass, field
 
-DTYPES = ("float32", "bfloat16", "auto")
+from training.fields import SIZES, fits, with_values
+
+CHOICES = {
+    "dtype": ("float32", "bfloat16", "float16", "auto"),
+    "G_func": ("G_style", "G_paper"),
+    "D_func": ("D_basic", "D_paper"),
+    "augment": ("noaug", "ada", "fixed"),
+    "image_layout": ("random", "row_per_class", "col_per_class", "class4x4"),
+}
+TICKS = ("image_snapshot_ticks", "network_snapshot_ticks", "checkpoint_ticks")
+AT_LEAST = {"num_gpus": 1, "minibatch_repeats": 1, "D_repeats": 1, "kept_checkpoints": 1, "total_kimg": 0}
+AT_LEAST |= dict.fromkeys(TICKS, 1) | dict.fromkeys(("seed", "freeze_d", "kept_every", "resume_kimg"), 0)
+# loss: its options and their defaults, as in the signatures of losses.py
+G_LOSS_ARGS = {"G_wgan": {}, "G_logistic_saturating": {}, "G_logistic_nonsaturating": {}}
+D_LOSS_ARGS = {
+    "D_wgan": {"wgan_epsilon": 0.001},
+    "D_wgan_gp": {"wgan_lambda": 10.0, "wgan_epsilon": 0.001, "wgan_target": 1.0},
+    "D_hinge": {},
+    "D_hinge_gp": {"wgan_lambda": 10.0, "wgan_target": 1.0},
+    "D_logistic": {},
+    "D_logistic_simplegp": {"r1_gamma": 10.0, "r2_gamma": 0.0},
+}
 
 
 def _table(**values):
@@ -24,18 +43,20 @@ class ScheduleConfig:
     lod_initial_resolution: int = 8
     lod_training_kimg: float = 600.0
     lod_transition_kimg: float = 600.0
-    lod_training_kimg_dict: dict = _table()
-    lod_transition_kimg_dict: dict = _table()
+    lod_training_kimg_dict: dict[int, float] = _table()
+    lod_transition_kimg_dict: dict[int, float] = _table()
     minibatch_base: int = 4
-    minibatch_dict: dict = _table(_4=128, _8=128, _16=128, _32=64, _64=32, _128=16, _256=8, _512=4)
-    max_minibatch_per_gpu: dict = _table()
+    minibatch_dict: dict[int, int] = _table(_4=128, _8=128, _16=128, _32=64, _64=32, _128=16, _256=8, _512=4)
+    max_minibatch_per_gpu: dict[int, int] = _table()
     G_lrate_base: float = 0.001
-    G_lrate_dict: dict = _table(_128=0.0015, _256=0.002, _512=0.003, _1024=0.003)
+    G_lrate_dict: dict[int, float] = _table(_128=0.0015, _256=0.002, _512=0.003, _1024=0.003)
     D_lrate_base: float = 0.001
-    D_lrate_dict: dict = _table(_128=0.0015, _256=0.002, _512=0.003, _1024=0.003)
+    D_lrate_dict: dict[int, float] = _table(_128=0.0015, _256=0.002, _512=0.003, _1024=0.003)
     lrate_rampup_kimg: float = 0.0
     tick_kimg_base: float = 160.0
-    tick_kimg_dict: dict = _table(_4=160, _8=140, _16=120, _32=100, _64=80, _128=60, _256=40, _512=30, _1024=20)
+    tick_kimg_dict: dict[int, float] = _table(
+        _4=160, _8=140, _16=120, _32=100, _64=80, _128=60, _256=40, _512=30, _1024=20
+    )
 
 
 @dataclass(frozen=True)
@@ -52,41 +73,77 @@ class TrainingConfig:
     """All that decides a run besides its data: decided once, stored as JSON beside the results.
 
     Attributes:
+        G_func, D_func: Kinds of the networks: "G_style" and "D_basic" of StyleGAN, "G_paper" and "D_paper" of ProGAN.
         generator, discriminator: Options of the networks; resolution, channels and labels come from the data.
-        dtype: Type of the computation: "float32", "bfloat16", or "auto" for bfloat16 where the machine is fast in it.
-        G_loss, D_loss: Names in `losses.G_LOSSES` and `losses.D_LOSSES`; `D_loss_args` are keyword arguments.
+        num_gpus: Devices that share each minibatch.
+        dtype: Type of the computation: "float32", "bfloat16", "float16", or "auto" for bfloat16 where the machine is
+            fast in it.
+        loss_scaling: Scale losses dynamically, which float16 needs (section 10 of the reference).
+        G_loss, D_loss: Names of the losses, functions in `losses.py`.
+        G_loss_args, D_loss_args: Options of the losses; one that is left out takes its default in `D_LOSS_ARGS`.
         G_smoothing_kimg: Half-life of the generator's moving average, in kimg; 0 or less for a plain copy.
         D_repeats: Discriminator steps for each generator step.
         minibatch_repeats: Iterations between looks at the schedule.
         reset_opt_for_new_lod: Forget optimizer moments when a level or a fade begins or ends.
+        auto_batch: Where a minibatch does not fit into memory, compute it in parts.
+        freeze_d: Number of the discriminator's layers, from the image inwards, that stay as they are.
         use_labels: Train on the labels of the data set; else they are left aside, as the original does by default.
+        max_label_size: "full", or how many components of each label are used.
         mirror_augment: Flip each real image with probability one half.
-        total_kimg: Length of the run.
+        augment: Adaptive augmentation (Karras et al. 2020): "noaug", "ada", or "fixed" for a constant probability.
+        augment_target, augment_kimg: "ada": the mean sign of the scores of real images to hold, and in how many kimg
+            the probability may go from 0 to 1.
+        augment_p: Probability of "fixed".
+        resume_kimg: Where in the schedule the run begins.
+        total_kimg: Where it ends.
         image_grid: Size of the image grids: "1080p", "4k", or columns and rows as "8x4".
+        image_layout: "random", or how the grids are divided between classes.
+        metrics: Names of the metrics that each snapshot is judged by.
         image_snapshot_ticks, network_snapshot_ticks, checkpoint_ticks: How often a grid, a snapshot and a checkpoint
             are written.
+        kept_checkpoints: How many of the newest checkpoints are kept.
+        kept_every: Every so many checkpoints one is kept for good; 0 for none.
+        save_weight_histograms: Write histograms of all weights for TensorBoard.
         seed: Decides initial weights, data order and every random draw.
     """
 
+    G_func: str = "G_style"
+    D_func: str = "D_basic"
     generator: dict = field(default_factory=dict)
     discriminator: dict = field(default_factory=dict)
+    num_gpus: int = 1
     dtype: str = "float32"
+    loss_scaling: bool = False
     optimizer: AdamConfig = AdamConfig()
     G_loss: str = "G_logistic_nonsaturating"
     D_loss: str = "D_logistic_simplegp"
-    D_loss_args: dict = field(default_factory=lambda: {"r1_gamma": 10.0})
+    G_loss_args: dict = field(default_factory=dict)
+    D_loss_args: dict = field(default_factory=dict)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     G_smoothing_kimg: float = 10.0
     D_repeats: int = 1
     minibatch_repeats: int = 4
     reset_opt_for_new_lod: bool = True
-    mirror_augment: bool = False
+    auto_batch: bool = False
+    freeze_d: int = 0
     use_labels: bool = False
+    max_label_size: str | int = "full"
+    mirror_augment: bool = False
+    augment: str = "noaug"
+    augment_target: float = 0.6
+    augment_kimg: float = 500.0
+    augment_p: float = 0.0
+    resume_kimg: float = 0.0
     total_kimg: float = 25000.0
     image_grid: str = "1080p"
+    image_layout: str = "random"
+    metrics: tuple[str, ...] = ()
     image_snapshot_ticks: int = 1
     network_snapshot_ticks: int = 10
     checkpoint_ticks: int = 1
+    kept_checkpoints: int = 2
+    kept_every: int = 0
+    save_weight_histograms: bool = False
     seed: int = 0
 
 
@@ -104,111 +161,70 @@ def from_json(text):
     return with_values(TrainingConfig(), json.loads(text))
 
 
-def with_values(config, values):
-    """A copy of a (nested) config with some fields replaced: {"schedule": {"minibatch_base": 8}}.
-
-    Tables and option dicts are replaced whole. Table keys may be strings of digits, as JSON makes them.
-    """
-    changes = {}
-    for key, value in values.items():
-        if key not in vars(config):
-            raise ValueError(f"{type(config).__name__} has no field {key!r}; it has {', '.join(vars(config))}")
-        current = getattr(config, key)
-        if not _fits(value, dict if dataclasses.is_dataclass(current) else type(current)):
-            raise ValueError(f"{type(config).__name__}.{key} is {value!r}; expected a {_word(current)}")
-        if dataclasses.is_dataclass(current):
-            value = with_values(current, value)
-        elif isinstance(current, dict):
-            value = {int(name) if str(name).isdigit() else name: entry for name, entry in value.items()}
-        changes[key] = value
-    return dataclasses.replace(config, **changes)
-
-
 def check(config):
     """Refuse what no run can have.
 
     Raises:
-        ValueError: A value is out of its range; the field is named.
+        ValueError: A value is out of its range, or does not go with another one; the field is named.
     """
-    schedule = config.schedule
-    for name in (
-        "minibatch_repeats",
-        "D_repeats",
-        "image_snapshot_ticks",
-        "network_snapshot_ticks",
-        "checkpoint_ticks",
-    ):
-        if getattr(config, name) < 1:
-            raise ValueError(f"{name} must be at least 1, not {getattr(config, name)}")
-    if config.dtype not in DTYPES:
-        raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, not {config.dtype!r}")
-    if not (math.isfinite(config.total_kimg) and config.total_kimg > 0):
-        raise ValueError(f"total_kimg must be a number greater than 0, not {config.total_kimg}")
-    if config.seed < 0:
-        raise ValueError(f"seed must not be negative, as {config.seed} is")
-    if schedule.lod_initial_resolution not in [2**r for r in range(2, 11)]:
+    for name, least in AT_LEAST.items():
+        if getattr(config, name) < least:
+            raise ValueError(f"{name} must be at least {least}, not {getattr(config, name)}")
+    for name, choices in CHOICES.items():
+        if getattr(config, name) not in choices:
+            raise ValueError(f"{name} must be one of {', '.join(choices)}, not {getattr(config, name)!r}")
+    if config.total_kimg <= config.resume_kimg:
+        raise ValueError(f"total_kimg, {config.total_kimg:g}, must be greater than resume_kimg, {config.resume_kimg:g}")
+    if config.max_label_size != "full" and not (isinstance(config.max_label_size, int) and config.max_label_size > 0):
+        raise ValueError(f'max_label_size must be "full" or a number greater than 0, not {config.max_label_size!r}')
+    for name in ("augment_target", "augment_p"):
+        if not 0 <= getattr(config, name) <= 1:
+            raise ValueError(f"{name} must be from 0 to 1, not {getattr(config, name)}")
+    if not config.augment_kimg > 0:
+        raise ValueError(f"augment_kimg must be greater than 0, not {config.augment_kimg}")
+    _check_loss("G_loss", config.G_loss, config.G_loss_args, G_LOSS_ARGS)
+    _check_loss("D_loss", config.D_loss, config.D_loss_args, D_LOSS_ARGS)
+    _check_schedule(config.schedule)
+    _check_minibatches(config)
+
+
+def _check_schedule(schedule):
+    if schedule.lod_initial_resolution not in SIZES:
         size = schedule.lod_initial_resolution
         raise ValueError(f"schedule.lod_initial_resolution must be a power of two from 4 to 1024, not {size}")
-    for name in ("lod_training_kimg", "lod_transition_kimg", "lrate_rampup_kimg", "tick_kimg_base"):
-        if not getattr(schedule, name) >= 0:
-            raise ValueError(f"schedule.{name} must not be negative, as {getattr(schedule, name)} is")
-    for name, value in config.D_loss_args.items():
-        if not value >= 0:
-            raise ValueError(f"D_loss_args: {name} (--gamma sets r1_gamma) must not be negative, as {value} is")
-    group = config.discriminator.get("mbstd_group_size", 4)
-    for size, minibatch in {"base": schedule.minibatch_base, **schedule.minibatch_dict}.items():
-        if minibatch < 1 or (group > 1 and minibatch % min(group, minibatch)):
-            what = f"the minibatch ({size}) is {minibatch}"
-            raise ValueError(f"{what}; it must be a multiple of the discriminator's mbstd_group_size, {group}, or less")
+    for name, value in vars(schedule).items():
+        for size, entry in value.items() if isinstance(value, dict) else [("", value)]:
+            if entry < 0:
+                raise ValueError(f"schedule.{name}{size and f'[{size}]'} must not be negative, as {entry} is")
 
 
-def _fits(value, kind):
-    """Whether a value can stand in a field of that type; a whole number may stand for a float, a truth value never."""
-    if isinstance(value, bool):
-        return kind is bool
-    return isinstance(value, int | float if kind is float else kind)
+def _check_minibatches(config):
+    """Each GPU must get an even share of every minibatch, and the discriminator whole groups of it."""
+    schedule, group = config.schedule, config.discriminator.get("mbstd_group_size", 4)
+    minibatches = {f"minibatch_dict[{size}]": (size, count) for size, count in schedule.minibatch_dict.items()}
+    for name, (size, minibatch) in {"minibatch_base": (None, schedule.minibatch_base), **minibatches}.items():
+        what, gpus = f"the minibatch (schedule.{name}) is {minibatch}", config.num_gpus
+        share = min(minibatch // gpus, schedule.max_minibatch_per_gpu.get(size, minibatch))
+        if share < 1 or minibatch % gpus:
+            raise ValueError(f"{what}; it must be a multiple of the number of GPUs, {gpus} (--batch sets it)")
+        if group > 1 and share % min(group, share):
+            raise ValueError(
+                f"{what}, {share} for each GPU; that must be a multiple of the discriminator's mbstd_group_size, "
+                f"{group}, or less"
+            )
 
 
-def _word(current):
-    return "table" if isinstance(current, dict) or dataclasses.is_dataclass(current) else type(current).__name__
-
-
-PRESETS = types.MappingProxyType(
-    {
-        # configuration F of table 1, on one GPU
-        "F": {"image_grid": "4k"},
-        # new OpenMoji portraits in a quarter of an hour on two CPU cores. What makes it quick: few features, small
-        # minibatches (more updates for the same images), and a strong R1 penalty, for so little data and time
-        "demo": {
-            "generator": {
-                "fmap_base": 512,
-                "fmap_max": 128,
-                "latent_size": 128,
-                "dlatent_size": 128,
-                "mapping_layers": 4,
-                "mapping_fmaps": 128,
-                "mapping_lrmul": 0.1,
-            },
-            "discriminator": {"fmap_base": 512, "fmap_max": 128},
-            "dtype": "auto",
-            "D_loss_args": {"r1_gamma": 100.0},
-            "schedule": {
-                "lod_training_kimg": 12.0,
-                "lod_transition_kimg": 8.0,
-                "lod_training_kimg_dict": {8: 3.0, 16: 5.0, 32: 10.0},
-                "lod_transition_kimg_dict": {16: 3.0, 32: 5.0, 64: 6.0},
-                "minibatch_base": 8,
-                "minibatch_dict": {},
-                "G_lrate_base": 0.002,
-                "G_lrate_dict": {},
-                "D_lrate_base": 0.002,
-                "D_lrate_dict": {},
-                "tick_kimg_base": 2.0,
-                "tick_kimg_dict": {},
-            },
-            "G_smoothing_kimg": 1.5,
-            "total_kimg": 58.0,
-            "image_grid": "12x6",
-        },
-    }
-)
+def _check_loss(field_name, loss, options, losses):
+    """Refuse a loss that does not exist, or options that it cannot have."""
+    if loss not in losses:
+        raise ValueError(f"{field_name} must be one of {', '.join(losses)}, not {loss!r}")
+    for name, value in options.items():
+        option = f"{field_name}_args: {name}{' (which --gamma sets)' if name == 'r1_gamma' else ''}"
+        if name not in losses[loss]:
+            known = ", ".join(f"{key} ({default:g})" for key, default in losses[loss].items())
+            remedy = f"set {field_name}_args to what fits, or to {{}} for the defaults"
+            raise ValueError(f"{option} is no option of {loss}, which has {known or 'none'}; {remedy}")
+        if not (fits(value, float) and value >= 0):
+            raise ValueError(f"{option} must be a number that is not negative, not {value!r}")
+        if name == "wgan_target" and not value:  # the penalty is divided by its square
+            raise ValueError(f"{option} must be greater than 0")

@@ -1,15 +1,17 @@
 """Batches of real images: shuffled over the whole data set, reproducible, from any position."""
 
-import functools
-import queue
-import threading
+import os
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 
 from stylegan_tf.records import load_labels, open_levels
+from training.order import shuffled
 
-READ_AHEAD = 4  # batches
+READ_AHEAD = 4  # batches that are being read while one is used
 
 
 class RecordDataset:
@@ -42,61 +44,41 @@ class RecordDataset:
 
     def indices(self, start, count):
         """Which images stand at positions start, ..., start + count - 1: int array [count]."""
-        result = np.empty(count, np.int64)
-        for row, position in enumerate(range(start, start + count)):
-            epoch, place = divmod(position, self.num_images)
-            result[row] = order_of_epoch(self.seed, epoch, self.num_images)[place]
-        return result
+        return shuffled(np.arange(start, start + count), self.num_images, self.seed)
 
-    def batches(self, level, batch_size, start=0):
-        """Endless generator of (images uint8 [N, H, W, C], labels float32 [N, label_size]).
+    def batches(self, level, batch_size, start=0, worker=0, num_workers=1):
+        """Endless generator of (images uint8 [M, H, W, C], labels float32 [M, label_size]).
 
-        A thread reads ahead; it ends when the generator is closed.
+        Several workers share each batch evenly: worker w reads its rows w, w + W, ... as `replicas` describes.
+        Threads read and decode ahead; they end when the generator is closed.
 
         Args:
             level: Level of detail of the images.
-            batch_size: N.
+            batch_size: N, images of all workers together.
             start: Position of the first image.
+            worker: Which one this is, from 0.
+            num_workers: How many there are; M = N / num_workers.
 
         Raises:
             RecordError: A record is damaged.
+            ValueError: The batch cannot be shared evenly.
         """
-        ready, stop = queue.Queue(READ_AHEAD), threading.Event()
+        if batch_size % num_workers or not 0 <= worker < num_workers:
+            raise ValueError(f"worker {worker} of {num_workers} cannot have an even share of {batch_size} images")
+        rows = np.arange(worker, batch_size, num_workers)
+        return self._read_ahead(level, (start + number * batch_size + rows for number in count()))
 
-        def read():
-            position = start
-            try:
-                while not stop.is_set():
-                    chosen = self.indices(position, batch_size)
-                    _put(ready, (self.levels[level].read(chosen), self.labels[chosen]), stop)
-                    position += batch_size
-            except Exception as error:  # handed to the consumer
-                _put(ready, error, stop)
-
-        thread = threading.Thread(target=read, name="read-ahead", daemon=True)
-        thread.start()
+    def _read_ahead(self, level, batches):
+        """Yield the images at the given positions, batch by batch; some batches more are on the way."""
+        pool = ThreadPoolExecutor(min(READ_AHEAD, os.cpu_count() or 1), "read-ahead")
         try:
+            pending = deque(pool.submit(self._batch, level, next(batches)) for _ in range(READ_AHEAD))
             while True:
-                batch = ready.get()
-                if isinstance(batch, Exception):
-                    raise batch
-                yield batch
+                yield pending.popleft().result()
+                pending.append(pool.submit(self._batch, level, next(batches)))
         finally:
-            stop.set()
-            thread.join()
+            pool.shutdown(cancel_futures=True)
 
-
-@functools.lru_cache(maxsize=4)
-def order_of_epoch(seed, epoch, num_images):
-    """The permutation of all images that one epoch is."""
-    return np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(num_images)
-
-
-def _put(target, item, stop):
-    """Wait for room in the queue, or for the wish to stop."""
-    while not stop.is_set():
-        try:
-            return target.put(item, timeout=0.1)
-        except queue.Full:
-            continue
-    return None
+    def _batch(self, level, positions):
+        chosen = shuffled(positions, self.num_images, self.seed)
+        return self.levels[level].read(chosen), self.labels[chosen]

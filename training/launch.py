@@ -17,12 +17,18 @@ from stylegan_tf.arrays import atomic_file
 from stylegan_tf.tables import layer_table
 from training import config as configs
 from training import pace
+from training.checkpoints import checkpoints, resume
 from training.dataset import RecordDataset
-from training.loop import resume, training_loop
-from training.reporting import grid_size
+from training.grids import check_layout, grid_size
+from training.logfile import output_mirrored
+from training.loop import training_loop
+from training.replicas import replicas_for
 from training.schedule import schedule_at
 from training.state import TrainState
 from training.step import TrainingStep
+from training.transfer import transfer
+
+WORKER_LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.InternalError, tf.errors.CancelledError)
 
 
 def train(run_dir, record, config, started):
@@ -36,18 +42,22 @@ def train(run_dir, record, config, started):
         started: `time.monotonic()` when the command began; its minutes count from then.
 
     Returns:
-        True if the run is complete, False if it was stopped.
+        True if the run is complete, False if it was stopped or, of several workers, another one is gone.
 
     Raises:
         ValueError: The data set does not fit, or is another one than the run began with.
     """
-    tf.config.experimental.enable_op_determinism()  # the same seed, the same weights, on a GPU too
     request = record["request"]
     continues = "config" in record
-    if continues:
-        config = configs.with_values(configs.TrainingConfig(), record["config"])
+    if continues:  # on as many devices as are asked for now
+        stored = configs.with_values(configs.TrainingConfig(), record["config"])
+        config = dataclasses.replace(stored, num_gpus=config.num_gpus)
     configs.check(config)
-    labels = "full" if config.use_labels else 0
+    replicas = replicas_for(config.num_gpus)
+    tf.config.experimental.enable_op_determinism()  # the same seed, the same weights, on a GPU too
+    if replicas.num_workers > 1 and (request["minutes"] or config.dtype == "auto"):
+        raise ValueError("--minutes and --dtype auto measure one machine; with several, give --kimg and --dtype")
+    labels = config.max_label_size if config.use_labels else 0
     dataset = RecordDataset(request["data"], request["resolution"], max_label_size=labels, seed=config.seed)
     if config.use_labels and not dataset.label_size:
         raise ValueError(f"{request['data']} has no labels to train on; leave out --cond")
@@ -62,17 +72,33 @@ def train(run_dir, record, config, started):
         raise ValueError(f"{run_dir} was trained on {was}, but {request['data']} has {facts}; {remedy}")
     if not continues and config.dtype == "auto":
         config = dataclasses.replace(config, dtype=pace.fastest_dtype())
-    state = TrainState.create(config, dataset.resolution, dataset.num_channels, dataset.label_size)
-    step, rates = TrainingStep(state, dataset.labels), None
+    with replicas.scope():
+        state = TrainState.create(config, dataset.resolution, dataset.num_channels, dataset.label_size)
+        if "networks" in request and not checkpoints(run_dir):  # also after a kill before the first checkpoint
+            print(f"Weights from {request['networks']}\n\n{transfer(state, request['networks'])}\n")
+    step, rates = TrainingStep(state, dataset.labels, replicas), None
     grid_size(config.image_grid, dataset.resolution)  # refuses a wrong one before anything is written
-    if not continues:
+    check_layout(config.image_layout, dataset.label_size)
+    if not continues and replicas.is_chief:
         rates = begin(run_dir, {**record, "dataset": facts}, state, step, dataset, started)
-    print(describe(run_dir, dataset, state), flush=True)
-    with alone_in(run_dir):
+    with contextlib.ExitStack() as stack:
+        if replicas.is_chief:
+            stack.enter_context(alone_in(run_dir))
+            stack.enter_context(output_mirrored(run_dir / "log.txt"))
+        print(describe(run_dir, dataset, state, replicas), flush=True)
         restored = resume(state, run_dir)
         if restored:
             print(f"Continuing from {restored.name}", flush=True)
-        return training_loop(state, dataset, run_dir, step, rates)
+        try:
+            replicas.check_equal(state.images_seen, f"the images seen at the last checkpoint in {run_dir}")
+            return training_loop(state, dataset, run_dir, step, rates)
+        except WORKER_LOST:
+            if replicas.num_workers == 1:
+                raise
+            print(
+                "\nAnother worker is gone. Start all again with --resume auto; they continue from the last checkpoint"
+            )
+            return False
 
 
 def begin(run_dir, record, state, step, dataset, started):
@@ -130,7 +156,7 @@ def alone_in(run_dir):
         yield
 
 
-def describe(run_dir, dataset, state):
+def describe(run_dir, dataset, state, replicas):
     """A few lines about the run that begins."""
     generator, discriminator = (f"{network.count_params() / 1e6:.2f} M" for network in state.networks()[:2])
     last = schedule_at(state.config.total_kimg * 1000, state.config.schedule, dataset.resolution)
@@ -140,5 +166,6 @@ def describe(run_dir, dataset, state):
         f"Data set       {dataset.num_images} images, {dataset.resolution}x{dataset.resolution}, "
         f"{dataset.num_channels} channels, {dataset.label_size} labels\n"
         f"Networks       G {generator} and D {discriminator} parameters, {state.config.dtype}\n"
+        f"Devices        {replicas}\n"
         f"Length         {state.config.total_kimg:g} kimg{note}"
     )

@@ -4,49 +4,77 @@ import math
 import signal
 import time
 
+import tensorflow as tf
+
+from training.augment import adjusted
+from training.checkpoints import save_checkpoint
+from training.memory import OUT_OF_MEMORY, parts_that_fit
 from training.reporting import RunReporter
 from training.schedule import schedule_at
 from training.step import TrainingStep
-
-KEPT_CHECKPOINTS = 2
 
 
 def training_loop(state, dataset, run_dir, step=None, rates=None):
     """Train until `total_kimg`, or until asked to stop.
 
-    Ctrl-C and SIGTERM let the iteration finish, write a checkpoint and return; a second Ctrl-C stops at once.
+    Ctrl-C and SIGTERM let the iteration finish, write a checkpoint and return; a second Ctrl-C stops at once. With
+    several workers all of them run this loop, and the chief writes the files.
 
     Args:
-        state: A `TrainState`, new or restored by `resume`.
+        state: A `TrainState`, new or restored.
         dataset: A `RecordDataset` of the networks' resolution.
         run_dir: Directory for everything that the run writes, a `Path`.
-        step: A `TrainingStep` on `state` that is compiled already; None for a new one.
+        step: A `TrainingStep` on `state` that is compiled already; None for a new one on one device.
         rates: Seconds per image by level where they are known, for the time left.
 
     Returns:
         True if the run is complete, False if it was stopped.
+
+    Raises:
+        ValueError: The memory does not suffice; the message says what to lower.
+        OSError: The last checkpoint could not be written.
     """
     config = state.config
     total = config.total_kimg * 1000
     step = step or TrainingStep(state, dataset.labels)
-    reporter = RunReporter(run_dir, state, dataset)
+    replicas = step.replicas
+
+    def point_now():
+        return schedule_at(state.images_seen, config.schedule, dataset.resolution, replicas.count)
+
+    reporter = RunReporter(run_dir, state, dataset) if replicas.is_chief else Silence()
     reporter.rates.update(rates or {})
-    point = schedule_at(state.images_seen, config.schedule, dataset.resolution)
-    if state.images_seen == 0:
+    point = point_now()
+    if state.images_seen == round(config.resume_kimg * 1000):
         reporter.real_grid()
         reporter.fake_grid(point)
-    with StopRequest() as stop, BatchStream(dataset) as batches:
-        while state.images_seen < total and not stop.requested:
-            point = schedule_at(state.images_seen, config.schedule, dataset.resolution)
+    with StopRequest() as stop, BatchStream(dataset, replicas) as batches:
+        while state.images_seen < total and not replicas.any_of(stop.requested):
+            point = point_now()
             if config.reset_opt_for_new_lod and state.lod_span != lod_span(point.lod):
                 state.G_optimizer.reset()
                 state.D_optimizer.reset()
             state.lod_span = lod_span(point.lod)
-            batches.move_to(point.level, point.minibatch, state.images_seen)
+            if config.auto_batch and batches.is_new(point):
+                step.split(parts_that_fit(state, step, dataset, point))
+            batches.move_to(point, state.images_seen)
+            start, signs = state.images_seen, []
             for _ in range(config.minibatch_repeats):
                 started = time.monotonic()
-                logs = step.run(batches.next, point)
-                reporter.add(logs, time.monotonic() - started, point)
+                try:
+                    logs = {name: float(value) for name, value in step.run(batches.next, point).items()}  # waits for it
+                except tf.errors.ResourceExhaustedError as error:
+                    raise ValueError(OUT_OF_MEMORY.format(point=point)) from error
+                signs.append(logs["r_t"])
+                reporter.add(logs | {"augment_p": state.augment_p}, time.monotonic() - started, point)
+            if config.augment == "ada":
+                state.augment_p = adjusted(
+                    state.augment_p,
+                    sum(signs) / len(signs),
+                    state.images_seen - start,
+                    config.augment_target,
+                    config.augment_kimg,
+                )
             finished = state.images_seen >= total
             if finished or state.images_seen >= state.tick_start + point.tick_kimg * 1000:
                 state.tick += 1
@@ -56,12 +84,14 @@ def training_loop(state, dataset, run_dir, step=None, rates=None):
                     reporter.fake_grid(point)
                 if finished or state.tick == 1 or state.tick % config.network_snapshot_ticks == 0:
                     reporter.snapshot(point)
-                if finished or state.tick % config.checkpoint_ticks == 0:
-                    save_checkpoint(state, run_dir)
-    if stop.requested and state.images_seen < total:
-        save_checkpoint(state, run_dir)
+                if replicas.is_chief and (finished or state.tick % config.checkpoint_ticks == 0):
+                    save_checkpoint(state, run_dir, must=finished)
+    complete = state.images_seen >= total
+    if not complete and replicas.is_chief:
+        save_checkpoint(state, run_dir, must=True)
         reporter.snapshot(point)
-    return state.images_seen >= total
+    reporter.close()
+    return complete
 
 
 def lod_span(lod):
@@ -69,55 +99,22 @@ def lod_span(lod):
     return [math.floor(lod), math.ceil(lod)]
 
 
-def save_checkpoint(state, run_dir):
-    """Write `checkpoint-<images>.safetensors` and remove all but the newest few.
-
-    Raises:
-        OSError: It could not be written; the ones before are still there.
-    """
-    state.save(run_dir / f"checkpoint-{state.images_seen:09d}.safetensors")
-    for path in checkpoints(run_dir)[:-KEPT_CHECKPOINTS]:
-        path.unlink()
-
-
-def checkpoints(run_dir):
-    """Checkpoint files of a run, oldest first."""
-    return sorted(run_dir.glob("checkpoint-*.safetensors"))
-
-
-def resume(state, run_dir):
-    """Restore the newest checkpoint that is intact; a damaged one is reported and the one before is used.
-
-    Returns:
-        The file restored, or None if the run has none: then it starts at the beginning.
-
-    Raises:
-        ValueError: There are checkpoints, and all are damaged; the last complaint is passed on.
-    """
-    complaint = None
-    for path in reversed(checkpoints(run_dir)):
-        try:
-            state.restore(path)
-            return path
-        except ValueError as error:
-            print(f"Warning: {error}", flush=True)
-            complaint = error
-    if complaint:
-        raise complaint
-    return None
-
-
 class BatchStream:
-    """The reader of batches at the current level, replaced when level or minibatch change."""
+    """The reader of this worker's share of the batches, replaced when level or minibatch change."""
 
-    def __init__(self, dataset):
-        self.dataset, self.key, self.batches = dataset, None, None
+    def __init__(self, dataset, replicas):
+        self.dataset, self.replicas, self.key, self.batches = dataset, replicas, None, None
 
-    def move_to(self, level, minibatch, position):
-        """Read batches of `minibatch` images at `level`, the first one at `position` if the reader is new."""
-        if self.key != (level, minibatch):
+    def is_new(self, point):
+        """Whether level or minibatch of a `SchedulePoint` are others than before."""
+        return self.key != (point.level, point.minibatch)
+
+    def move_to(self, point, position):
+        """Read batches for a `SchedulePoint`, the first image at `position` if the reader is new."""
+        if self.is_new(point):
             self.close()
-            self.key, self.batches = (level, minibatch), self.dataset.batches(level, minibatch, position)
+            self.key, replicas = (point.level, point.minibatch), self.replicas
+            self.batches = self.dataset.batches(*self.key, position, replicas.worker, replicas.num_workers)
 
     def next(self):
         """Images uint8 [N, H, W, C] and labels [N, label_size]."""
@@ -132,6 +129,16 @@ class BatchStream:
 
     def __exit__(self, *exception):
         self.close()
+
+
+class Silence:
+    """The `RunReporter` of workers that are not the chief: whatever it is to report, it does nothing."""
+
+    def __init__(self):
+        self.rates = {}
+
+    def __getattr__(self, name):
+        return lambda *arguments, **options: None
 
 
 class StopRequest:

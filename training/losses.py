@@ -1,11 +1,34 @@
-"""Loss functions: scores to one value a sample (Karras et al. 2019, appendix C).
+"""Loss functions: scores to one value a sample (section 9 of the reference).
 
-A loss receives `score`, a function from images to scores [N, 1], not a network; so a test can give it a toy.
-Images are at the current size. The penalties of the original differentiate by images of the full size, where the
-squared norm is 4^level times smaller (trap 24); `level` restores that.
+A loss receives `score`, a function from images to scores [N, 1], not a network; so a test can give it a toy. All
+discriminator losses are called alike: (score, reals, fakes, level, mixing_factors, and options by name).
+
+    score            images [N, H, W, C] to scores [N, 1]; an attribute `scale` of it, the loss scale of float16
+                     training, is what gradients by images are multiplied with while they are computed
+    reals, fakes     images at `level`, [N, H, W, C]
+    level            integer level of detail
+    mixing_factors   [N, 1, 1, 1] in [0, 1): how far from the real to the generated image a "_gp" penalty looks
+
+They return losses [N, 1] and a dict of scalars to log: means of scores, of gradient norms, of penalties without their
+strength. (The original adds scores [N, 1] to penalties [N], which makes [N, N] of the same mean: trap 37.)
+
+The penalties of the original differentiate by images of the full size, where a gradient's norm is 2^level times smaller
+than at the current size (trap 24); `level` restores that. "gp" is for gradient penalty.
 """
 
 import tensorflow as tf
+
+from stylegan_tf.ops import lerp
+
+
+def G_wgan(score, fakes):
+    """-S(x~): [N, 1] (Arjovsky et al. 2017)."""
+    return -score(fakes)
+
+
+def G_logistic_saturating(score, fakes):
+    """-softplus(S(x~)): [N, 1] (Goodfellow et al. 2014, the minimax form)."""
+    return -tf.math.softplus(score(fakes))
 
 
 def G_logistic_nonsaturating(score, fakes):
@@ -13,44 +36,102 @@ def G_logistic_nonsaturating(score, fakes):
     return tf.math.softplus(-score(fakes))
 
 
-def D_logistic_simplegp(score, reals, fakes, level, r1_gamma=10.0, r2_gamma=0.0):
-    """Logistic loss with zero-centered penalties R1 on reals and R2 on fakes (Mescheder et al. 2018).
+def D_wgan(score, reals, fakes, level, mixing_factors, wgan_epsilon=0.001):
+    """S(x~) - S(x) + epsilon S(x)^2: [N, 1] and logs; epsilon keeps scores from drifting (Karras et al. 2018, A.1)."""
+    real_scores, fake_scores = score(reals), score(fakes)
+    drift = tf.square(real_scores)
+    logs = mean_scores(real_scores, fake_scores) | {"epsilon_penalty": tf.reduce_mean(drift)}
+    return fake_scores - real_scores + wgan_epsilon * drift, logs
+
+
+def D_wgan_gp(score, reals, fakes, level, mixing_factors, wgan_lambda=10.0, wgan_epsilon=0.001, wgan_target=1.0):
+    """D_wgan with a gradient penalty (Gulrajani et al. 2017): [N, 1] and logs; options of `gradient_penalty`."""
+    losses, logs = D_wgan(score, reals, fakes, level, mixing_factors, wgan_epsilon)
+    penalties, more = gradient_penalty(score, reals, fakes, level, mixing_factors, wgan_lambda, wgan_target)
+    return losses + penalties, logs | more
+
+
+def D_hinge(score, reals, fakes, level, mixing_factors):
+    """max(0, 1 + S(x~)) + max(0, 1 - S(x)): [N, 1] and logs (Miyato et al. 2018); goes with G_wgan."""
+    real_scores, fake_scores = score(reals), score(fakes)
+    return tf.nn.relu(1 + fake_scores) + tf.nn.relu(1 - real_scores), mean_scores(real_scores, fake_scores)
+
+
+def D_hinge_gp(score, reals, fakes, level, mixing_factors, wgan_lambda=10.0, wgan_target=1.0):
+    """D_hinge with a gradient penalty: [N, 1] and logs; options of `gradient_penalty`."""
+    losses, logs = D_hinge(score, reals, fakes, level, mixing_factors)
+    penalties, more = gradient_penalty(score, reals, fakes, level, mixing_factors, wgan_lambda, wgan_target)
+    return losses + penalties, logs | more
+
+
+def D_logistic(score, reals, fakes, level, mixing_factors):
+    """softplus(S(x~)) + softplus(-S(x)): [N, 1] and logs (Goodfellow et al. 2014)."""
+    return D_logistic_simplegp(score, reals, fakes, level, mixing_factors, r1_gamma=0.0, r2_gamma=0.0)
+
+
+def D_logistic_simplegp(score, reals, fakes, level, mixing_factors, r1_gamma=10.0, r2_gamma=0.0):
+    """D_logistic with zero-centered penalties, R1 on reals and R2 on fakes (Mescheder et al. 2018).
 
     softplus(S(x~)) + softplus(-S(x)) + gamma1 / 2 * |dS(x)/dx|^2 + gamma2 / 2 * |dS(x~)/dx~|^2
 
     Args:
-        score: Images [N, H, W, C] to scores [N, 1].
-        reals, fakes: Images at `level`.
-        level: Integer level of detail.
+        score, reals, fakes, level, mixing_factors: As above.
         r1_gamma, r2_gamma: Strengths; 0 leaves a term out.
 
     Returns:
-        Losses [N, 1] and a dict of scalars to log: mean scores and mean squared gradient norms.
+        Losses [N, 1] and logs.
     """
-    real_scores, real_norms = _scores_and_squared_norms(score, reals, level, r1_gamma)
-    fake_scores, fake_norms = _scores_and_squared_norms(score, fakes, level, r2_gamma)
-    loss = tf.math.softplus(fake_scores) + tf.math.softplus(-real_scores)
-    logs = {"score_real": tf.reduce_mean(real_scores), "score_fake": tf.reduce_mean(fake_scores)}
+    real_scores, real_norms = scores_and_squared_norms(score, reals, level, r1_gamma)
+    fake_scores, fake_norms = scores_and_squared_norms(score, fakes, level, r2_gamma)
+    losses = tf.math.softplus(fake_scores) + tf.math.softplus(-real_scores)
+    logs = mean_scores(real_scores, fake_scores)
     if r1_gamma:
-        loss += r1_gamma / 2 * real_norms
+        losses += r1_gamma / 2 * real_norms
         logs["r1_penalty"] = tf.reduce_mean(real_norms)
     if r2_gamma:
-        loss += r2_gamma / 2 * fake_norms
+        losses += r2_gamma / 2 * fake_norms
         logs["r2_penalty"] = tf.reduce_mean(fake_norms)
-    return loss, logs
+    return losses, logs
 
 
-def _scores_and_squared_norms(score, images, level, wanted):
+def gradient_penalty(score, reals, fakes, level, mixing_factors, wgan_lambda, wgan_target):
+    """lambda / target^2 (|dS(x^)/dx^| - target)^2 at mixed images x^ = lerp(x, x~, u) (Gulrajani et al. 2017).
+
+    Where a gradient is exactly zero the penalty is finite, but its own gradient is not, since the root's slope is
+    infinite there; as in the original, which has no epsilon under the root either. The optimizer then skips the update.
+
+    Args:
+        score, reals, fakes, level, mixing_factors: As above.
+        wgan_lambda: Strength.
+        wgan_target: Norm at which the penalty is zero; greater than 0.
+
+    Returns:
+        Penalties [N, 1] and logs.
+    """
+    scores, squared_norms = scores_and_squared_norms(score, lerp(reals, fakes, mixing_factors), level)
+    norms = tf.sqrt(squared_norms)
+    logs = {"score_mixed": tf.reduce_mean(scores), "mixed_norms": tf.reduce_mean(norms)}
+    return wgan_lambda / wgan_target**2 * tf.square(norms - wgan_target), logs
+
+
+def scores_and_squared_norms(score, images, level, wanted=True):
     """Scores [N, 1] and, from the same pass, squared gradient norms [N, 1] as images of the full size give them."""
     if not wanted:
         return score(images), None
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(images)
         scores = score(images)
-        total = tf.reduce_sum(scores)
-    gradient = tf.cast(tape.gradient(total, images), tf.float32)
+        scale = getattr(score, "scale", 1.0)
+        total = tf.reduce_sum(scores) * scale
+    gradient = tf.cast(tape.gradient(total, images), tf.float32) / scale
     return scores, tf.reduce_sum(tf.square(gradient), axis=[1, 2, 3])[:, None] * 4.0**-level
 
 
-G_LOSSES = {"G_logistic_nonsaturating": G_logistic_nonsaturating}
-D_LOSSES = {"D_logistic_simplegp": D_logistic_simplegp}
+def mean_scores(real_scores, fake_scores):
+    """What every discriminator loss logs."""
+    logs = {"score_real": tf.reduce_mean(real_scores), "score_fake": tf.reduce_mean(fake_scores)}
+    return logs | {"r_t": tf.reduce_mean(tf.sign(real_scores))}  # 1 for a discriminator that overfits, see `augment`
+
+
+G_LOSSES = {loss.__name__: loss for loss in (G_wgan, G_logistic_saturating, G_logistic_nonsaturating)}
+D_LOSSES = {loss.__name__: loss for loss in (D_wgan, D_wgan_gp, D_hinge, D_hinge_gp, D_logistic, D_logistic_simplegp)}

@@ -5,7 +5,7 @@ import tensorflow as tf
 from stylegan_tf import ops
 
 
-def prepare_reals(images, fade, mirror=False, seed=None):
+def prepare_reals(images, fade, coins=None):
     """Bytes to what the discriminator sees at this moment of growth.
 
     Range [0, 255] to [-1, 1]; a coin for each image decides whether it is mirrored; then the blend towards the next
@@ -14,14 +14,12 @@ def prepare_reals(images, fade, mirror=False, seed=None):
     Args:
         images: uint8 [N, H, W, C] at the current level.
         fade: Scalar from 0 to 1.
-        mirror: Whether to flip images at random.
-        seed: Pair of integers for the coins.
+        coins: [N, 1, 1, 1] in [0, 1): below one half an image stays, else it is flipped. None for no flips.
 
     Returns:
         float32 [N, H, W, C].
     """
     x = tf.cast(images, tf.float32) / 127.5 - 1
-    if mirror:
-        keep = tf.random.stateless_uniform([tf.shape(x)[0], 1, 1, 1], seed) < 0.5
-        x = tf.where(keep, x, tf.reverse(x, axis=[2]))
+    if coins is not None:
+        x = tf.where(coins < 0.5, x, tf.reverse(x, axis=[2]))
     return ops.lerp(x, ops.upscale2d(ops.downscale2d(x)), fade)

@@ -1,18 +1,53 @@
-"""What a run shows and leaves behind: a live line, ticks, pictures, statistics, snapshots."""
+"""What a run shows and leaves behind: a live line, ticks, pictures, statistics, snapshots, a report.
 
+Nothing of this may stop a training run: what cannot be written is told once, and tried again the next time.
+"""
+
+import contextlib
+import errno
+import functools
 import json
+import os
+import shutil
 import sys
 import time
-from collections import defaultdict
 
 import numpy as np
 
 from stylegan_tf.arrays import atomic_file, writing
-from stylegan_tf.images import enlarge, image_grid, round_to_uint8, save_png
+from stylegan_tf.images import enlarge, image_grid, preview, round_to_uint8, save_png
 from stylegan_tf.snapshot import save_snapshot
-from training.schedule import phases
+from training.board import Board
+from training.config import to_json
+from training.grids import cell_images, cell_labels, grid_cells, grid_latents, grid_size
+from training.meter import Meter
+from training.report import LONGEST_SIDE, write_report
+from training.schedule import schedule_at
 
 CLEAR_LINE = "\r\033[K"
+REPORT_SECONDS, REPORT_SHARE = 0.25, 0.02  # for new pictures in the report; of the run's time for the report
+
+
+def never_fatal(what):
+    """Decorates a method of `RunReporter`: its failure becomes one warning and the result None."""
+
+    def decorate(method):
+        @functools.wraps(method)
+        def guarded(self, *arguments, **options):
+            try:
+                result = method(self, *arguments, **options)
+            except Exception as error:
+                if what not in self._failing:
+                    reason = error if isinstance(error, OSError | ValueError) else f"{type(error).__name__}: {error}"
+                    print(f"\nWarning: training goes on without {what} ({reason})", flush=True)
+                self._failing.add(what)
+                return None
+            self._failing.discard(what)
+            return result
+
+        return guarded
+
+    return decorate
 
 
 class RunReporter:
@@ -22,157 +57,172 @@ class RunReporter:
         run_dir: The directory, a `Path`.
         state: The `TrainState` to report on.
         dataset: The data set, for the grid of real images.
-        minibatch: Images generated at a time for a grid.
+
+    Attributes:
+        rates: Seconds per image by level, as measured or known before.
+
+    Raises:
+        ValueError: `image_grid` of the configuration is wrong, or `image_layout` does not fit the data set.
     """
 
-    def __init__(self, run_dir, state, dataset, minibatch=16):
-        self.run_dir, self.state, self.dataset, self.minibatch = run_dir, state, dataset, minibatch
-        self.columns, self.rows = grid_size(state.config.image_grid, dataset.resolution)
-        self.latents, self.labels = self._grid_inputs()
-        self.rates = {}  # level -> seconds per image, as measured
-        self.compiled = set()
-        self.sums, self.iterations, self.images, self.started = defaultdict(float), 0, 0, time.monotonic()
-        self._live_at = 0.0
+    def __init__(self, run_dir, state, dataset):
+        self.run_dir, self.state, self.dataset = run_dir, state, dataset
+        config = state.config
+        self.columns, rows = grid_size(config.image_grid, dataset.resolution)
+        self.cells = grid_cells(dataset, self.columns, rows, config.image_layout)
+        self.latents = grid_latents(len(self.cells), state.generator.latent_size, config.seed)
+        self.labels = cell_labels(dataset, self.cells)
+        self.meter = Meter(state, dataset.resolution)
+        self.rates = self.meter.rates
+        self.board = Board(run_dir, state.images_seen)
+        self._previews = {}  # of grids that the report does not have yet, by file name
+        self._failing = set()  # what could not be written the last time
+        self._live_at = self._report_due = 0.0
         self._forget_the_future()
 
+    @never_fatal("the grid of real images")
     def real_grid(self):
-        """Write `reals.png`, images of the data set at full resolution, in the data's own order."""
-        images, _ = next(self.dataset.batches(0, self.columns * self.rows))
-        save_png(self.run_dir / "reals.png", image_grid(images, self.columns))
+        """Write `reals.png`: images of the data set at full resolution, those whose labels the generated ones get."""
+        grid = image_grid(cell_images(self.dataset, self.cells), self.columns)
+        self._save_grid(self.run_dir / "reals.png", "reals", grid)
 
+    @never_fatal("a grid of generated images")
     def fake_grid(self, point):
-        """Write `fakes<kimg>.png`, with decimals if ticks are shorter than that.
+        """Write `fakes<kimg>.png`, and a new report.
 
-        It shows the averaged generator on latents that stay the same for the whole run.
+        It shows the averaged generator on latents that stay the same for the whole run. As in the original nothing is
+        truncated, and noise is new in each grid (trap 45).
 
-        As in the original nothing is truncated, and noise is new in each grid.
+        Returns:
+            The file, None if it could not be written.
         """
         fakes = []
-        for start in range(0, len(self.latents), self.minibatch):
-            part = slice(start, start + self.minibatch)
+        size = point.minibatch // self.state.config.num_gpus  # a device can hold what it trains on
+        for start in range(0, len(self.latents), size):
+            part = slice(start, start + size)
             seed = np.array([self.state.images_seen, start], np.int32)
-            fakes.append(
-                self.state.generator_ema(
-                    self.latents[part], self.labels[part], point.level, point.fade, seed=seed, validation=True
-                )
+            images = self.state.generator_ema(
+                self.latents[part], self.labels[part], point.level, point.fade, seed=seed, validation=True
             )
-        grid = image_grid(round_to_uint8(np.concatenate(fakes)), self.columns)
-        kimg = self.state.images_seen / 1000
-        path = self.run_dir / (f"fakes{int(kimg):06d}.png" if point.tick_kimg >= 1 else f"fakes{kimg:010.3f}.png")
-        save_png(path, enlarge(grid, 2**point.level))
+            fakes.append(round_to_uint8(images))
+        grid = enlarge(image_grid(np.concatenate(fakes), self.columns), 2**point.level)
+        path = self.run_dir / f"fakes{self._kimg_in_names()}.png"
+        self._save_grid(path, "fakes", grid)
+        if time.monotonic() >= self._report_due:
+            self.report()
         return path
 
+    @never_fatal("a snapshot of the networks")
     def snapshot(self, point):
-        """Write `network-snapshot-<kimg>.safetensors` with G, D and Gs."""
+        """Write `network-snapshot-<kimg>.safetensors` with G, D and Gs, and the configuration that trained them.
+
+        Returns:
+            The file, None if it could not be written.
+        """
         state = self.state
-        path = self.run_dir / f"network-snapshot-{state.images_seen // 1000:06d}.safetensors"
+        path = self.run_dir / f"network-snapshot-{self._kimg_in_names()}.safetensors"
         networks = {"G": state.generator, "D": state.discriminator, "Gs": state.generator_ema}
         description = {"images_seen": state.images_seen, "level": point.level, "fade": point.fade}
-        save_snapshot(path, networks, description | {"dataset": str(self.dataset.name)})
+        description |= {"dataset": str(self.dataset.name), "config": json.loads(to_json(state.config))}
+        save_snapshot(path, networks, description)
         return path
 
+    @never_fatal("the report")
+    def report(self, running=True):
+        """Write `report.html`. It may take a fiftieth of the run's time: after a slow one, some are left out."""
+        started = time.monotonic()
+        write_report(self.run_dir, running, self.time_left(), self._previews, REPORT_SECONDS)
+        self._previews.clear()
+        finished = time.monotonic()
+        self._report_due = finished + (finished - started) / REPORT_SHARE
+
+    def close(self):
+        """Write the last report and finish TensorBoard's file: the run is complete, or was asked to stop."""
+        self.report(running=False)
+        self.board.close()
+
+    def record_metrics(self, values):
+        """Take in results, {"fid50k": 12.3}, for the statistics of all ticks until they are replaced."""
+        self.meter.metrics |= {name: float(value) for name, value in values.items()}
+
     def add(self, logs, seconds, point):
-        """Account for one iteration and refresh the live line."""
-        for key, value in logs.items():
-            self.sums[key] += float(value)
-        self.iterations += 1
-        images = point.minibatch * self.state.config.D_repeats
-        self.images += images
-        self.state.seconds += seconds
-        if point.level in self.compiled:
-            rate = seconds / images
-            self.rates[point.level] = 0.95 * self.rates.get(point.level, rate) + 0.05 * rate
-        self.compiled.add(point.level)  # the first iteration of a level includes its compilation
+        """Account for one iteration and refresh the live line; arguments as in `Meter.add`."""
+        self.meter.add(logs, seconds, point)
         if sys.stdout.isatty() and time.monotonic() - self._live_at > 0.5:
             self._live_at = time.monotonic()
-            print(f"{CLEAR_LINE}{self.line(point)}", end="", flush=True)
-
-    def line(self, point):
-        """The state of the run in one line."""
-        count, size = max(self.iterations, 1), f"{point.resolution}x{point.resolution}"
-        growth = f"{size} fading in {100 * (1 - point.fade):3.0f} %" if point.fade else f"{size}"
-        return (
-            f"kimg {self.state.images_seen / 1000:7.1f}  {growth:<20}  "
-            f"loss G {self.sums['loss_g'] / count:5.2f} D {self.sums['loss_d'] / count:5.2f}  "
-            f"{self.speed(point)}  {clock(self.state.seconds)} trained  {clock(self.time_left())} left"
-        )
-
-    def speed(self, point):
-        """Images per second at this level."""
-        return f"{1 / self.rates[point.level]:6.1f} img/s" if point.level in self.rates else "compiling"
+            columns = shutil.get_terminal_size().columns - 1  # a wrapped line could not be erased
+            print(f"{CLEAR_LINE}{self.meter.line(point)[:columns]}", end="", flush=True)
 
     def tick(self, point):
-        """Print the line for good, append a row to `stats.jsonl`, begin the next tick."""
+        """Print the line for good, append a row to `stats.jsonl` and to TensorBoard's file, begin the next tick."""
+        row = self.meter.row(point)
         clear = CLEAR_LINE if sys.stdout.isatty() else ""
-        print(f"{clear}tick {self.state.tick:<4d} {self.line(point)}", flush=True)
-        elapsed = time.monotonic() - self.started
-        row = {
-            "tick": self.state.tick,
-            "images_seen": self.state.images_seen,
-            "kimg": self.state.images_seen / 1000,
-            "level": point.level,
-            "fade": point.fade,
-            "resolution": point.resolution,
-            "minibatch": point.minibatch,
-            "minutes": self.state.seconds / 60,
-            "images_per_second": self.images / elapsed if elapsed else 0.0,
-            **{key: value / max(self.iterations, 1) for key, value in self.sums.items()},
-        }
-        path = self.run_dir / "stats.jsonl"
-        with writing(path), open(path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-        self.sums.clear()
-        self.iterations, self.images, self.started = 0, 0, time.monotonic()
+        memory = f", GPU memory {row['peak_gpu_mem_gb']:.1f} GB" if row["peak_gpu_mem_gb"] else ""
+        maintenance = f"maintenance {row['maintenance_sec']:.1f}s"
+        print(f"{clear}tick {self.state.tick:<4d} {self.meter.line(point)}; {maintenance}{memory}", flush=True)
+        self._append_to_statistics(row)
+        self._tell_board(row)
+        self.meter.begin_tick()
 
     def time_left(self):
         """Seconds until the end, at the rates measured so far; an unseen level takes twice its coarser one."""
-        config, left, start = self.state.config, 0.0, 0.0
-        rows = phases(config.schedule, self.dataset.resolution)
-        for index, (_, transition, training) in enumerate(rows):
-            level = len(rows) - 1 - index
-            end = min(start + transition + training, config.total_kimg)
-            images = max(end * 1000 - max(start * 1000, self.state.images_seen), 0)
-            known = min((other for other in self.rates if other >= level), default=max(self.rates, default=level))
-            left += images * self.rates.get(known, 0.01) * 2.0 ** (known - level)
-            start = end
-        return left
+        return self.meter.time_left()
 
-    def _grid_inputs(self):
-        count = self.columns * self.rows
-        random = np.random.RandomState(self.state.config.seed)
-        latents = random.randn(count, self.state.generator.latent_size).astype(np.float32)
-        labels = self.dataset.labels[random.randint(len(self.dataset.labels), size=count)]
-        return latents, labels
+    def _kimg_in_names(self):
+        """000012, or 000012.345 if files of a run with short ticks would else overwrite each other."""
+        config, resolution = self.state.config, self.dataset.resolution
+        starts = [part.start * 1000 + 1 for part in self.meter.parts]
+        ticks = [schedule_at(start, config.schedule, resolution).tick_kimg for start in starts]
+        kimg = self.state.images_seen / 1000
+        return f"{kimg:010.3f}" if min(*ticks, config.total_kimg) < 1 else f"{int(kimg):06d}"
 
+    @never_fatal("statistics")
+    def _append_to_statistics(self, row):
+        append_whole(self.run_dir / "stats.jsonl", f"{json.dumps(row)}\n".encode())
+
+    @never_fatal("TensorBoard's numbers")
+    def _tell_board(self, row):
+        state, hours = self.state, row["minutes"] / 60
+        times = {"total_sec": 3600 * hours, "total_hours": hours, "total_days": hours / 24}
+        self.board.scalars(row | times, self.meter.averages.deviations(), state.images_seen)
+        if state.config.save_weight_histograms:
+            self.board.histograms({"G": state.generator, "D": state.discriminator}, state.images_seen)
+
+    def _save_grid(self, path, tag, grid):
+        save_png(path, grid)
+        self._previews[path.name], size = preview(grid, LONGEST_SIDE)
+        self._show_on_board(tag, self._previews[path.name], size)
+
+    @never_fatal("TensorBoard's pictures")
+    def _show_on_board(self, tag, encoded, size):
+        self.board.image(tag, encoded, size, self.state.images_seen)
+
+    @never_fatal("cleaning up the statistics")
     def _forget_the_future(self):
-        """Drop statistics of ticks that a killed run reported but did not live to save."""
+        """Drop statistics of ticks that a killed run reported but did not live to save, and a line cut short."""
         path = self.run_dir / "stats.jsonl"
         if path.exists():
-            rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
-            kept = [row for row in rows if row["images_seen"] <= self.state.images_seen]
+            kept = []
+            for line in path.read_text(encoding="utf-8").splitlines():
+                with contextlib.suppress(ValueError):
+                    row = json.loads(line)
+                    if row["images_seen"] <= self.state.images_seen:
+                        kept.append(line)
             with atomic_file(path) as temporary:
-                temporary.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+                temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
 
 
-def grid_size(size, resolution):
-    """Columns and rows of an image grid: "1080p" or "4k" as in the original, or "COLUMNSxROWS"."""
-    if size == "1080p":
-        return int(np.clip(1920 // resolution, 3, 32)), int(np.clip(1080 // resolution, 2, 32))
-    if size == "4k":
-        return int(np.clip(3840 // resolution, 7, 32)), int(np.clip(2160 // resolution, 4, 32))
-    parts = size.split("x")
-    if len(parts) != 2 or not all(part.isdigit() and int(part) for part in parts):
-        raise ValueError(f'image_grid must be "1080p", "4k" or like "8x4" (columns x rows), not {size!r}')
-    return int(parts[0]), int(parts[1])
+def append_whole(path, content):
+    """Append bytes to a file, all of them or, where the disk is full, none.
 
-
-def clock(seconds):
-    """Seconds as people say them: 59s, 12m 05s, 3h 07m, 2d 04h."""
-    seconds = int(seconds)
-    if seconds < 60:
-        return f"{seconds}s"
-    if seconds < 3600:
-        return f"{seconds // 60}m {seconds % 60:02d}s"
-    if seconds < 86400:
-        return f"{seconds // 3600}h {seconds % 3600 // 60:02d}m"
-    return f"{seconds // 86400}d {seconds % 86400 // 3600:02d}h"
+    Raises:
+        OSError: It could not be done; the file is as it was before.
+    """
+    with writing(path), open(path, "ab", buffering=0) as file:
+        size = file.seek(0, os.SEEK_END)
+        try:
+            if file.write(content) < len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            file.truncate(size)
+            raise

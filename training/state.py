@@ -7,10 +7,14 @@ import keras
 from stylegan_tf.arrays import read_arrays, write_arrays
 from stylegan_tf.discriminator import Discriminator
 from stylegan_tf.generator import Generator
+from stylegan_tf.progan import ProGANDiscriminator, ProGANGenerator
 from training import config as configs
 from training.optimizer import Adam
+from training.transfer import frozen_variables
 
-COUNTERS = ("images_seen", "tick", "tick_start", "lod_span", "seconds")
+GENERATORS = {"G_style": Generator, "G_paper": ProGANGenerator}
+DISCRIMINATORS = {"D_basic": Discriminator, "D_paper": ProGANDiscriminator}
+COUNTERS = ("images_seen", "tick", "tick_start", "lod_span", "seconds", "augment_p")
 
 
 @dataclasses.dataclass
@@ -30,12 +34,13 @@ class TrainState:
         tick_start: Images seen when the current tick began.
         lod_span: Floor and ceiling of the lod of the last iteration; the optimizers are reset when it changes.
         seconds: Time spent training.
+        augment_p: Probability of the augmentation now.
     """
 
     config: configs.TrainingConfig
-    generator: Generator
+    generator: Generator | ProGANGenerator
     discriminator: Discriminator
-    generator_ema: Generator
+    generator_ema: Generator | ProGANGenerator
     G_optimizer: Adam
     D_optimizer: Adam
     images_seen: int = 0
@@ -43,6 +48,7 @@ class TrainState:
     tick_start: int = 0
     lod_span: list = dataclasses.field(default_factory=list)
     seconds: float = 0.0
+    augment_p: float = 0.0
 
     @classmethod
     def create(cls, config, resolution, num_channels, label_size):
@@ -54,13 +60,16 @@ class TrainState:
         keras.utils.set_random_seed(config.seed)
         data = dict(resolution=resolution, num_channels=num_channels, label_size=label_size)
         try:
-            generator = Generator(**data, **config.generator, dtype=config.dtype)
-            discriminator = Discriminator(**data, **config.discriminator, dtype=config.dtype)
+            generator = GENERATORS[config.G_func](**data, **config.generator, dtype=config.dtype)
+            discriminator = DISCRIMINATORS[config.D_func](**data, **config.discriminator, dtype=config.dtype)
         except TypeError as error:
             raise ValueError(f"the options of a network do not fit: {error}") from error
-        ema = Generator(**data, **config.generator, name="generator_ema")
+        ema = type(generator)(**data, **config.generator, name="generator_ema")
         ema.set_weights(generator.get_weights())
-        adam = dataclasses.asdict(config.optimizer)
+        for variable in frozen_variables(discriminator, config.freeze_d):
+            variable.trainable = False  # so it gets no gradient and no moments
+        adam = dataclasses.asdict(config.optimizer) | {"loss_scaling": config.loss_scaling}
+        start = round(config.resume_kimg * 1000)
         return cls(
             config,
             generator,
@@ -68,6 +77,9 @@ class TrainState:
             ema,
             Adam(generator.trainable_variables, **adam, name="G_adam"),
             Adam(discriminator.trainable_variables, **adam, name="D_adam"),
+            images_seen=start,
+            tick_start=start,
+            augment_p=config.augment_p,
         )
 
     def variables(self):
@@ -105,4 +117,4 @@ class TrainState:
         for name, variable in variables.items():
             variable.assign(arrays[name])
         for name in COUNTERS:
-            setattr(self, name, metadata["counters"][name])
+            setattr(self, name, metadata["counters"].get(name, getattr(self, name)))

@@ -12,7 +12,7 @@ import numpy as np
 from fontTools.ttLib import TTFont
 from PIL import Image, ImageDraw, ImageFont
 
-from stylegan_tf.portraits import JOINER, LABELS, PORTRAITS, VARIATION, attributes, eyes, plain
+from dataset_tools.portraits import JOINER, LABELS, PORTRAITS, VARIATION, attributes, eyes, plain
 
 BACKGROUND = (236, 240, 244)  # white coats and hats must stand out
 OVERSAMPLING = 4  # pictures are drawn this much larger, then reduced

@@ -1,0 +1,69 @@
+"""Checkpoints of a run: written, pruned, and found again."""
+
+from pathlib import Path
+
+from stylegan_tf.arrays import read_metadata
+
+
+def save_checkpoint(state, run_dir, must=False):
+    """Write `checkpoint-<images>.safetensors` and remove those that need not be kept.
+
+    Kept are the last `kept_checkpoints`, and every `kept_every`-th.
+
+    Args:
+        state: The `TrainState`.
+        run_dir: Directory of the run, a `Path`.
+        must: Whether this is the last chance. Else a failure is only told: the checkpoints before are still there, and
+            the next tick tries again.
+
+    Raises:
+        OSError: It could not be written, and `must`.
+    """
+    try:
+        state.save(run_dir / f"checkpoint-{state.images_seen:09d}.safetensors")
+    except OSError as error:
+        if must:
+            raise
+        print(f"\nWarning: no checkpoint this time, the one before is kept ({error})", flush=True)
+        return
+    for path in checkpoints(run_dir)[: -state.config.kept_checkpoints]:
+        if not _is_kept(path, state.config):
+            path.unlink(missing_ok=True)
+
+
+def checkpoints(run_dir):
+    """Checkpoint files of a run, oldest first."""
+    return sorted(Path(run_dir).glob("checkpoint-*.safetensors"))
+
+
+def resume(state, run_dir):
+    """Restore the newest checkpoint that is intact; a damaged one is reported and the one before is used.
+
+    Returns:
+        The file restored, or None if the run has none: then it starts at the beginning.
+
+    Raises:
+        ValueError: There are checkpoints, and all are damaged; the last complaint is passed on.
+    """
+    complaint = None
+    for path in reversed(checkpoints(run_dir)):
+        try:
+            state.restore(path)
+            return path
+        except ValueError as error:
+            print(f"Warning: {error}", flush=True)
+            complaint = error
+    if complaint:
+        raise complaint
+    return None
+
+
+def _is_kept(path, config):
+    """Whether a checkpoint is one of every `kept_every`-th."""
+    if not config.kept_every:
+        return False
+    try:
+        tick = read_metadata(path)["counters"]["tick"]
+    except ValueError:  # damaged: kept by nobody
+        return False
+    return tick % (config.checkpoint_ticks * config.kept_every) == 0
