@@ -13,16 +13,25 @@ import PIL.Image
 from stylegan_tf.arrays import atomic_file
 
 
-def to_uint8(images) -> np.ndarray:
-    """Maps [-1, 1] to 8 bits by floor(127.5 x + 128), saturating; NaN becomes 0.
+def to_uint8(images, drange: tuple[float, float] = (-1, 1), shrink: int = 1) -> np.ndarray:
+    """Maps `drange` to 8 bits, for [-1, 1] by floor(127.5 x + 128), saturating; NaN becomes 0.
 
     Args:
-        images: Floats of any shape.
+        images: Floats of any shape; [..., H, W, C] if they are to shrink.
+        drange: The values that become 0 and 255.
+        shrink: Width of the square cells of pixels that are averaged first.
 
     Returns:
-        uint8 array of the same shape.
+        uint8 array of the same shape, H and W divided by `shrink`.
     """
-    images = np.floor(np.asarray(images, np.float32) * np.float32(127.5) + np.float32(128))
+    images = np.asarray(images, np.float32)
+    if shrink > 1:
+        *rest, height, width, channels = images.shape
+        cells = images.reshape(*rest, height // shrink, shrink, width // shrink, shrink, channels)
+        images = cells.mean(axis=(-4, -2), dtype=np.float32)
+    low, high = np.float32(drange)
+    scale = np.float32(255) / (high - low)
+    images = np.floor(images * scale + (np.float32(0.5) - low * scale))
     return np.nan_to_num(np.clip(images, 0, 255), nan=0).astype(np.uint8)
 
 
@@ -36,10 +45,15 @@ def round_to_uint8(images, drange: tuple[float, float] = (-1, 1)) -> np.ndarray:
     Returns:
         uint8 array of the same shape.
     """
-    low, high = np.float32(drange)
-    scale = np.float32(255) / (high - low)
-    images = np.rint(np.asarray(images, np.float32) * scale - low * scale)
+    images = np.rint(adjust_dynamic_range(images, drange, (0, 255)))
     return np.nan_to_num(np.clip(images, 0, 255), nan=0).astype(np.uint8)
+
+
+def adjust_dynamic_range(images, drange_in: tuple[float, float], drange_out: tuple[float, float]) -> np.ndarray:
+    """Maps one range of values linearly to another: float32 of the same shape."""
+    (low_in, high_in), (low_out, high_out) = np.float32(drange_in), np.float32(drange_out)
+    scale = (high_out - low_out) / (high_in - low_in)
+    return np.asarray(images, np.float32) * scale + (low_out - low_in * scale)
 
 
 def image_grid(images, columns: int | None = None, fill: float = 0) -> np.ndarray:

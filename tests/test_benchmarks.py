@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import dataset, material, measuring, original
+from benchmarks import dataset, material, measuring, original, training
 from dataset_tools.making import make_dataset
 from dataset_tools.sources import PictureSource
 from stylegan_tf.record_format import decode
@@ -87,3 +87,10 @@ def test_a_wrong_option_is_refused(arguments, capsys):
         dataset.parse_arguments(arguments)
     assert caught.value.code == 2
     assert arguments[0] in capsys.readouterr().err
+
+
+def test_the_cost_of_training_is_measured(tmp_path, capsys):
+    training.main(["--quick", "--out", str(tmp_path / "cost.json")])
+    assert "MirroredStrategy of one" in capsys.readouterr().out
+    values = json.loads((tmp_path / "cost.json").read_text())
+    assert all(seconds > 0 for row in (*values["step"].values(), *values["tick"].values()) for seconds in row)

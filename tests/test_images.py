@@ -5,7 +5,16 @@ import PIL.Image
 import pytest
 from golden_data import read
 
-from stylegan_tf.images import enlarge, image_grid, preview, round_to_uint8, save_png, to_uint8, viewing_factor
+from stylegan_tf.images import (
+    adjust_dynamic_range,
+    enlarge,
+    image_grid,
+    preview,
+    round_to_uint8,
+    save_png,
+    to_uint8,
+    viewing_factor,
+)
 
 GOLDEN = read("images_misc.npz")
 GIVEN, EXPECTED = GOLDEN.group("in"), GOLDEN.group("out")
@@ -18,12 +27,21 @@ def nhwc(images):
 def test_to_uint8_is_the_originals():
     GOLDEN.assert_close(to_uint8(GIVEN["nchw"]), EXPECTED["to_uint8_default"])
     GOLDEN.assert_close(to_uint8(nhwc(GIVEN["nchw"])), EXPECTED["to_uint8_nhwc"])
+    GOLDEN.assert_close(to_uint8(GIVEN["nchw"], drange=(0, 1)), EXPECTED["to_uint8_drange01"])
+    GOLDEN.assert_close(to_uint8(nhwc(GIVEN["nchw"]), shrink=2), nhwc(EXPECTED["to_uint8_shrink2"]))
 
 
 @pytest.mark.parametrize("drange", [(-1, 1), (0, 1), (0, 255)])
 def test_round_to_uint8_is_the_originals(drange):
     rounded = round_to_uint8(nhwc(GIVEN["image_rgb"]), drange)
     GOLDEN.assert_close(rounded, EXPECTED[f"pil_{drange[0]}_{drange[1]}"])
+
+
+def test_dynamic_range_is_the_originals():
+    for low, high in ((-1, 1), (0, 1), (0, 255)):
+        adjusted = adjust_dynamic_range(GIVEN["image_rgb"], (low, high), (0, 255))
+        GOLDEN.assert_close(adjusted, EXPECTED[f"adjust_{low}_{high}_to_0_255"])
+    GOLDEN.assert_close(adjust_dynamic_range(GIVEN["grid_images"], (0, 255), (-1, 1)), EXPECTED["adjust_0_255_to_-1_1"])
 
 
 def test_two_roundings_by_hand():

@@ -60,8 +60,8 @@ ROOMS = {
         "tensorflow numpy matplotlib",
     ),
     "benchmarks": (
-        "benchmarks: dataset material measuring original",
-        "console records pictures dataset",
+        "benchmarks: dataset training material measuring original",
+        "console records pictures plan dataset update run",
         "tensorflow numpy PIL",
     ),
     "judges": ("metrics: statistics fid kid precision_recall images ppl linear_separability", "", "numpy sklearn"),

@@ -24,7 +24,9 @@ def parts_that_fit(state, step, dataset, point):
         ValueError: Even the smallest part does not fit; the message says what to lower.
     """
     replicas, group = step.replicas, max(state.config.discriminator.get("mbstd_group_size", 4), 1)
-    images = next(iter(dataset.batches(point.level, point.minibatch, 0, replicas.worker, replicas.num_workers)))
+    batches = dataset.batches(point.level, point.minibatch, 0, replicas.worker, replicas.num_workers)
+    images = next(batches)
+    batches.close()
     saved, images_seen = {name: variable.numpy() for name, variable in state.variables().items()}, state.images_seen
     parts, each = 1, point.minibatch // replicas.count
     try:
