@@ -55,7 +55,11 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
             group = one.add_argument_group(title)
             add_options(group.add_mutually_exclusive_group() if title == RESUMING else group, options)
     arguments, flags = split_flags(arguments)
-    options = parser.parse_args([with_hyphens(argument) for argument in arguments], argparse.Namespace(flags=flags))
+    hyphenated = [with_hyphens(argument) for argument in arguments]
+    options, unknown = parser.parse_known_args(hyphenated, argparse.Namespace(flags=flags))
+    if unknown:
+        why = "; what follows -- belongs to --runner, which is not given" if "--" in arguments else ""
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{why}")
     if options.command is None:
         parser.print_help()
         parser.exit(2)

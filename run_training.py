@@ -15,6 +15,7 @@ Exit status: 0 the run is complete, 3 it was asked to stop and --resume continue
 """
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import re
@@ -25,12 +26,14 @@ from pathlib import Path
 
 from stylegan_tf.console import friendly_errors, quiet_tensorflow
 from training import config as configs
+from training.fields import differences
 from training.options import add_options
 from training.presets import DATASETS
 from training.request import requested_config
+from training.stopping import StopRequest
 
 STOPPED = 3  # exit status of a run that was asked to stop and can be continued
-SILENT = {"data", "outdir", "resume", "gpus", "dry_run", "plot"}  # options that go with --resume RUN
+SILENT = {"data", "outdir", "resume", "gpus", "auto_batch", "dry_run", "plot"}  # options that go with --resume RUN
 
 
 def parse(argv):
@@ -49,6 +52,9 @@ def parse(argv):
         options.data = f"datasets/{known.directory}"
     if known and not options.resolution:
         options.resolution = known.trained
+    if options.resume and Path(options.resume).is_dir() and not (Path(options.resume) / "run.json").is_file():
+        snapshots = sorted(Path(options.resume).glob("network-snapshot-*.safetensors"))  # as convert_network.py leaves
+        options.resume = str(snapshots[-1]) if snapshots else options.resume
     if options.data is None and not names_run(options) and not options.dry_run:
         parser.error("--data DIR is needed; dataset_tool.py makes such a directory")
     return options
@@ -83,21 +89,35 @@ def find_run(options, request):
     Raises:
         ValueError: `--resume RUN` names no run, or one that was started with other options; they are listed.
     """
-    if not names_run(options):
-        runs = sorted(numbered(options.outdir).items(), reverse=True) if options.resume == "auto" else []
-        return next((path for _, path in runs if asks_for(path, request)), None)
+    if not names_run(options):  # auto; or networks to begin with, and perhaps this very run has begun already
+        runs = sorted(numbered(options.outdir).items(), reverse=True) if options.resume else []
+        found = next((path for _, path in runs if asks_for(path, request)), None)
+        if runs and not found:
+            newest = runs[0][1]
+            with contextlib.suppress(ValueError):  # one that cannot be read has been reported
+                differing = differences(comparable(read_record(newest)["request"]), comparable(request))
+                print(f"Note: no run of this command yet, so a new one begins; the newest, {newest}, had {differing}.")
+        return found
     run_dir = Path(options.resume)
     if not (run_dir / "run.json").is_file():
         raise ValueError(f"--resume {run_dir}: not a run directory, it has no run.json")
     before = read_record(run_dir)["request"]
-    if changed(options) and {**request, "data": before["data"]} != before:
+    asked = comparable({**request, "data": before["data"]}) if changed(options) else comparable(before)
+    if differing := differences(comparable(before), asked):
         names = ", ".join(sorted(f"--{key.replace('_', '-')}" for key in changed(options)))
         raise ValueError(
-            f"--resume {run_dir} keeps the configuration of that run, but the command line asks for another one. "
-            f"Leave out {names.replace('--variants', '--with')}, or start a new run; to begin that with the networks "
-            "of this one, name one of its snapshots"
+            f"--resume {run_dir} keeps the configuration of that run, but the command line asks for another one "
+            f"({differing}). Leave out {names.replace('--variants', '--with')}, or start a new run; to begin that with "
+            "the networks of this one, name one of its snapshots"
         )
     return run_dir
+
+
+def comparable(request):
+    """A request without what may change from call to call; fields that came later have their defaults."""
+    config = configs.with_values(configs.TrainingConfig(), request["config"])
+    config = dataclasses.replace(config, num_gpus=1, auto_batch=False)
+    return {**request, "config": json.loads(configs.to_json(config))}
 
 
 def numbered(outdir):
@@ -110,7 +130,7 @@ def numbered(outdir):
 def asks_for(run_dir, request):
     """Whether a run directory holds a run of this very request; one that cannot be read is reported and passed over."""
     try:
-        return (run_dir / "run.json").is_file() and read_record(run_dir)["request"] == request
+        return (run_dir / "run.json").is_file() and comparable(read_record(run_dir)["request"]) == comparable(request)
     except ValueError as error:
         print(f"Warning: {error}")
         return False
@@ -152,7 +172,8 @@ def choose(options):
         if options.data:
             record["request"]["data"] = str(Path(options.data).resolve())
         config = configs.with_values(configs.TrainingConfig(), record["config"])
-        return run_dir, record, dataclasses.replace(config, num_gpus=options.gpus or config.num_gpus)
+        chosen = {"num_gpus": options.gpus or config.num_gpus, "auto_batch": options.auto_batch or config.auto_batch}
+        return run_dir, record, dataclasses.replace(config, **chosen)
     for note in notes:
         print(f"Note: {note}.")
     number = max(numbered(options.outdir), default=-1) + 1
@@ -164,7 +185,7 @@ def main(argv=None):
     """Set up a run, or find it, and train."""
     started = time.monotonic()
     options = parse(argv)
-    with friendly_errors():
+    with friendly_errors(), StopRequest() as stop:
         run_dir, record, config = choose(options)
         print("Loading TensorFlow ...", flush=True)
         with quiet_tensorflow():  # it takes seconds to import; --help must not wait for it
@@ -176,8 +197,11 @@ def main(argv=None):
             request = record["request"]
             dry_run.show(config, options.data or request["data"], request["resolution"], options.dataset, options.plot)
             return 0
-        complete = launch.train(run_dir, record, config, started)
+        complete = launch.train(run_dir, record, config, started, stop)
     quoted = shlex.quote(str(run_dir))
+    if not complete and not run_dir.is_dir():
+        print("Stopped before the run began; the same command starts it")
+        return STOPPED
     if not complete:
         print(f"Stopped: {run_dir}\nTo continue: python run_training.py --resume {quoted}")
         return STOPPED

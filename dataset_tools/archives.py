@@ -29,6 +29,8 @@ class ZipReader:
         DatasetError: The archive is damaged, or a name in it leads outside.
     """
 
+    linked = frozenset()
+
     def __init__(self, path):
         try:
             self._archive = zipfile.ZipFile(path)  # reads from several threads under a lock of its own
@@ -51,6 +53,8 @@ class ZipReader:
 
 class TarReader:
     """The files in a tar archive, see `ZipReader`. One that is compressed is unpacked to a temporary file first."""
+
+    linked = frozenset()
 
     def __init__(self, path, head):
         try:

@@ -46,7 +46,8 @@ class Container:
     Args:
         path: Of the folder or archive.
         reader: Has `entries`, {path inside: what it needs to read that, None for a link that it does not follow};
-            `read(entry)` → bytes; `identity(entry)`, which changes when the file does.
+            `linked`, the paths that it reached through links; `read(entry)` → bytes; `identity(entry)`, which changes
+            when the file does.
 
     Attributes:
         names: Paths of the pictures inside, "/" between the parts; sorted. Hidden ones are left out.
@@ -100,14 +101,18 @@ class Container:
         return printable(os.path.join(self.path, name))
 
     def notes(self):
-        """Lines on what was left out."""
-        return [f"{self._summary()} left out"] if self.ignored else []
+        """Lines on what was left out, and on what is somewhere else."""
+        lines = [f"{self._summary()} left out"] if self.ignored else []
+        if linked := sum(name in self._reader.linked for name in self.names):
+            lines.append(f"{linked:,} picture{'s' * (linked > 1)} reached through links")
+        return lines
 
     def _summary(self):
         kinds = sorted({_suffix(name) or "no suffix" for name in self.ignored})
         shown = ", ".join(kinds[:5]) + (", …" if len(kinds) > 5 else "")
         files = "files that are" if len(self.ignored) > 1 else "file that is"
-        return f"{len(self.ignored)} {files} no picture or a link ({printable(shown)})"
+        link = " or a link" if any(self._entries[name] is None for name in self.ignored) else ""
+        return f"{len(self.ignored)} {files} no picture{link} ({printable(shown)})"
 
 
 class FolderReader:
@@ -116,6 +121,7 @@ class FolderReader:
     def __init__(self, path):
         self.path = path
         self.entries = {}
+        self.linked = set()
         try:
             self._walk()
         except OSError as error:
@@ -125,7 +131,9 @@ class FolderReader:
 
     def _walk(self):
         folders, links, seen = deque([""]), deque(), set()  # links last: what they lead to keeps its own name
+        through_link = False
         while folders or links:
+            through_link = through_link or not folders  # from the first link on, all is behind one
             inside = folders.popleft() if folders else links.popleft()
             directory = os.path.join(self.path, inside)
             status = os.stat(directory)
@@ -140,6 +148,8 @@ class FolderReader:
                         continue
                     if not _is_folder(entry):
                         self.entries[name] = name
+                        if through_link or entry.is_symlink():
+                            self.linked.add(name)
                     elif entry.is_symlink():
                         links.append(name)
                     else:

@@ -98,6 +98,15 @@ def decode_image(data, name, background=WHITE):
     return image, notes
 
 
+def is_colour(data, name):
+    """Whether a picture has colours, by its header: nothing is decoded. False for what cannot be read."""
+    try:
+        mode = _open(data, name).mode
+    except Exception:  # told when it is decoded
+        return False
+    return mode not in ("1", "L", "LA", "La", "F") and not mode.startswith("I")
+
+
 def pixels_of(image):
     """Pillow image of mode L, RGB or RGBA → uint8 [H, W, C]."""
     return np.asarray(image).reshape(image.height, image.width, CHANNELS[image.mode])

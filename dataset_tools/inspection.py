@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -53,8 +54,10 @@ def info(tfrecord_dir):
         for name, total in zip(names, labels.sum(axis=0), strict=False):
             print(f"          {total:9,.0f}  {name}")
     if "source" in facts:
-        options = " ".join(f"--{key} {value}" for key, value in facts.get("options", {}).items() if value is not None)
-        print(f"made by   {facts['source']} {options}")
+        options = {key: value for key, value in facts.get("options", {}).items() if value not in (None, False)}
+        print(f"made by   {facts['source']}")
+        for key, value in options.items():
+            print(f"          {key}: {value}")
     if facts.get("skipped"):
         print(f"skipped   {facts['skipped']:,} pictures, see skipped.jsonl")
 
@@ -77,7 +80,8 @@ def extract(tfrecord_dir, output_dir):
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise ValueError(f"{output_dir} exists already; remove it or choose another folder")
     partial = output.with_name(f".{output.name}.partial")
-    partial.mkdir(parents=True, exist_ok=True)  # what an interrupted extraction left there is overwritten
+    shutil.rmtree(partial, ignore_errors=True)  # of an interrupted extraction
+    partial.mkdir(parents=True)
     names = [f"img{index:08d}.png" for index in range(len(level))]
     progress = Progress(len(level))
     try:
@@ -111,8 +115,12 @@ def compare(tfrecord_dir_a, tfrecord_dir_b, ignore_labels=False):
         print(f"The pictures differ in shape: {shapes} (channels, height, width)")
         return False
     count = min(map(len, levels))
-    pairs = zip(blocks(levels[0], Progress(count)), blocks(levels[1]), strict=False)
-    different = list(itertools.chain.from_iterable(_differences(*pair) for pair in pairs))
+    progress = Progress(count)
+    try:
+        pairs = zip(blocks(levels[0], progress), blocks(levels[1]), strict=False)
+        different = list(itertools.chain.from_iterable(_differences(*pair) for pair in pairs))
+    finally:
+        progress.clear()
     _report("images", different, count)
     same = not different
     if not ignore_labels:

@@ -17,7 +17,11 @@ IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 MAGIC = {1: 0x801, 3: 0x803}  # by number of axes: 8 for bytes, then that number
 SIZE, PADDING = 28, 2  # pixels; 2 on every side make it 32
 PUBLISHED = 60000
-REMEDY = f"download {IMAGES}.gz and {LABELS}.gz from http://yann.lecun.com/exdb/mnist/ into that folder"
+REMEDY = (
+    f"download {IMAGES}.gz and {LABELS}.gz from http://yann.lecun.com/exdb/mnist/ (the original page), or from its "
+    "mirrors https://storage.googleapis.com/cvdf-datasets/mnist/ and https://ossci-datasets.s3.amazonaws.com/mnist/, "
+    "into that folder"
+)
 DEFLATE = 1032  # bytes that one compressed byte can become at most
 
 

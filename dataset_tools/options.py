@@ -73,7 +73,13 @@ PICTURES = (
     choice("--transform", "how a picture becomes a square of that width", *TRANSFORMS),
     choice("--resize-filter", "filter of the reduction", *FILTERS),
     option("--background", "what is behind transparent pictures, as #ff8800; keep: a fourth channel", "white"),
-    option("--channels", "1 gray, 3 RGB, 4 RGBA; auto: as the first picture", "auto", type=channels, metavar="C"),
+    option(
+        "--channels",
+        "1 gray, 3 RGB, 4 RGBA; auto: as the first picture, but RGB with --on-error skip if one of the first 100 is",
+        "auto",
+        type=channels,
+        metavar="C",
+    ),
     flag("--mirror", "every picture a second time, left and right exchanged"),
 )
 LABELS = option(

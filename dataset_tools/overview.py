@@ -25,14 +25,16 @@ def pixel_statistics(level):
     total, squares = np.zeros([2, height, width, channels])
     histogram = np.zeros([channels, 256], np.int64)
     progress = Progress(len(level))
-    for _, images in blocks(level, progress):
-        total += images.sum(axis=0, dtype=np.int64)
-        for image in images:
-            wide = image.astype(np.uint32)
-            squares += wide * wide
-        for channel in range(channels):
-            histogram[channel] += np.bincount(images[..., channel].reshape(-1), minlength=256)
-    progress.clear()
+    try:
+        for _, images in blocks(level, progress):
+            total += images.sum(axis=0, dtype=np.int64)
+            for image in images:
+                wide = image.astype(np.uint32)
+                squares += wide * wide
+            for channel in range(channels):
+                histogram[channel] += np.bincount(images[..., channel].reshape(-1), minlength=256)
+    finally:
+        progress.clear()
     mean = total / len(level)
     return mean, np.sqrt(np.maximum(squares / len(level) - mean * mean, 0)), histogram
 

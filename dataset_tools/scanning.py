@@ -37,7 +37,7 @@ class RecordScan:
 
     Args:
         path: A `.tfrecords` file.
-        stride: Size of a record to assume where the first one does not tell; 0 if unknown.
+        stride: Size of a record to assume where no other tells; 0 if unknown.
 
     Attributes:
         crc: Checksum of all bytes, once the iteration is over.
@@ -54,9 +54,10 @@ class RecordScan:
         position = number = 0
         while position < self.size:
             stop = self._stop(position)
-            found = stop is not None
-            stop = stop if found else self._guess(position, number)
-            what = self._fault(position, stop, found)
+            if stop is None:
+                stop, what = self._guess(position, number)
+            else:
+                self.stride, what = stop - position, self._fault(position, stop)
             record = self.data[position:stop]
             self.crc = google_crc32c.extend(self.crc, record)
             yield position, Damage(self.path, what, number, position) if what else record
@@ -69,20 +70,23 @@ class RecordScan:
         return stop if stop is not None and stop <= self.size else None
 
     def _guess(self, position, number):
-        """Where a record with a damaged head ends: by the index, or as if all were of one size; else with the file."""
-        if self.offsets is not None and number + 1 < len(self.offsets):
-            return int(self.offsets[number + 1])
-        stride = self.stride or (self._stop(0) or 0)
-        return position + stride if stride and self.size % stride == 0 else self.size
+        """Where a record with a damaged head ends, and what to say about it.
 
-    def _fault(self, position, stop, found):
-        if not found:
-            rest = stop == self.size and self.offsets is None and not (self.stride or self._stop(0))
-            return f"is damaged or cut off{', and so nothing behind it can be found' if rest else ''}"
+        By the index; or as if it had the size of the one before, if a head is there or that fits the rest of the file.
+        """
+        if self.offsets is not None and number + 1 < len(self.offsets):
+            return int(self.offsets[number + 1]), "is damaged"
+        stop = position + self.stride
+        if self.stride and stop <= self.size and ((self.size - stop) % self.stride == 0 or self._stop(stop)):
+            return stop, "is damaged"
+        if self.stride and stop > self.size:
+            return self.size, "is cut off"
+        return self.size, "is damaged, and so nothing behind it can be found"
+
+    def _fault(self, position, stop):
         crc = int.from_bytes(self.data[stop - TAIL : stop].tobytes(), "little")
-        return (
-            None if crc == masked_crc(self.data[position + HEAD : stop - TAIL]) else "is damaged: its checksum differs"
-        )
+        good = crc == masked_crc(self.data[position + HEAD : stop - TAIL])
+        return None if good else "is damaged: its checksum differs"
 
 
 def pixels_of(record):

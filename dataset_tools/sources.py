@@ -1,5 +1,6 @@
 """Pictures on their way into a data set: from a folder or an archive, made alike, with labels."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -9,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageColor
 
 from dataset_tools.containers import open_container
-from dataset_tools.decoding import CHANNELS, decode_image, pixels_of
+from dataset_tools.decoding import CHANNELS, decode_image, is_colour, pixels_of
 from dataset_tools.errors import DatasetError, Unsuitable, printable
 from dataset_tools.labels import Labels, read_labels
 from dataset_tools.transforms import Transform
@@ -17,6 +18,7 @@ from dataset_tools.transforms import Transform
 __all__ = ["DatasetError", "PictureSource", "Unsuitable"]
 
 MODES = {channels: mode for mode, channels in CHANNELS.items()}
+LOOKED_AT = 100  # pictures, if the first one is gray and those unlike it would be left out
 COLOURS = {"L": "grayscale", "RGB": "RGB", "RGBA": "RGB with transparency"}
 
 
@@ -30,7 +32,9 @@ class PictureSource:
         transform: How a picture becomes R x R, a key of `transforms.TRANSFORMS`.
         resize_filter: A key of `transforms.FILTERS`.
         background: Colour onto which transparent pictures are put, as "white" or "#ff8800"; "keep": a fourth channel.
-        channels: 1, 3, 4, or "auto": as the first picture. 4 keeps transparency, whatever `background`.
+        channels: 1, 3, 4, or "auto": as the first picture, but 3 if that is gray, one of the first 100 is not, and
+            `on_error` is "skip", which would leave out all that have colours. 4 keeps transparency, whatever
+            `background`.
         labels: "folders", or a .json or .csv file, see `read_labels`; or `Labels`; None for none.
         mirror: Every picture a second time, left and right exchanged, after all others.
         seed: Of the transform "random-crop".
@@ -156,7 +160,9 @@ class PictureSource:
             raise DatasetError(f"{printable(self.container.path)}: no picture can be used; the last one: {last}")
         self._first = self.names[picture]
         self._explicit = channels != "auto"
-        channels = channels if self._explicit else CHANNELS[image.mode]
+        if not self._explicit:
+            gray = image.mode == "L" and not (on_error == "skip" and self._has_colours(picture + 1))
+            channels = 1 if gray else max(3, CHANNELS[image.mode])
         if self.transform:
             side, _ = self.transform.size
         else:
@@ -167,6 +173,14 @@ class PictureSource:
                     f"1024; make all pictures one with {_advice(image)}"
                 )
         return side, side, channels
+
+    def _has_colours(self, start):
+        """Whether there are colours among the first pictures, from number `start` on."""
+        for picture in range(start, min(len(self.container), LOOKED_AT)):
+            with contextlib.suppress(DatasetError):  # told when it is read again
+                if is_colour(self.container.read(picture), self._full_name(picture)):
+                    return True
+        return False
 
     def _decode(self, picture):
         """Pillow image of mode L, RGB or RGBA."""

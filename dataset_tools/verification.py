@@ -1,6 +1,7 @@
 """Is every byte of a data set as it was written? And, if not: a new data set without what is damaged."""
 
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -39,15 +40,18 @@ class DatasetCheck:
         self.manifest = read_manifest(tfrecord_dir)
         self.format = RecordFormat(**{key: self.manifest[key] for key in FORMAT if key in self.manifest})
         self.damages = []
-        paths = sorted(self.directory.glob("*.tfrecords")) if self.directory.is_dir() else []
-        sizes = {int(match[1]) for path in paths if (match := NAME.fullmatch(path.name))}
+        paths = [path for path in sorted(self.directory.glob("*.tfrecords")) if NAME.fullmatch(path.name)]
+        sizes = {int(NAME.fullmatch(path.name)[1]) for path in paths}
         if not sizes:
             raise ValueError(
                 f"{tfrecord_dir} holds no NAME-rXX.tfrecords file; name a directory made by dataset_tool.py"
             )
-        self.levels = [[path for path in paths if f"-r{size:02d}" in path.name] for size in sorted(sizes, reverse=True)]
+        largest = max(sizes)
+        wanted = [largest] if self.format.levels == "computed" else range(largest, 1, -1)
+        self.levels = [[path for path in paths if int(NAME.fullmatch(path.name)[1]) == size] for size in wanted]
         self.total = self.manifest.get("images") or self._count_of_most()
-        self._check_names(sorted(sizes, reverse=True))
+        missing = [size for size, level in zip(wanted, self.levels, strict=True) if not level]
+        self.damages += [Damage(self.directory, f"lacks the file for {2**size} pixels") for size in missing]
 
     def images(self):
         """All images in order.
@@ -58,19 +62,21 @@ class DatasetCheck:
         """
         streams = [self._records(paths) for paths in self.levels]
         progress, shape, index = Progress(self.total), None, 0
-        while any(entries := [next(stream, None) for stream in streams]):
-            full = entries[0].pixels(self) if entries[0] else None
-            if full is not None and full.shape != (shape or full.shape):
-                self.damages.append(entries[0].damage(f"has shape {list(full.shape)} and not {list(shape)}"))
-                full = None
-            shape = full.shape if shape is None and full is not None else shape
-            records = [None] * len(entries)
-            if full is not None:
-                records = [entries[0].record, *self._check_lower(full, entries[1:])]
-            yield full, records
-            index += 1
-            progress.show(index)
-        progress.clear()
+        try:
+            while any(entries := [next(stream, None) for stream in streams]):
+                full = entries[0].pixels(self) if entries[0] else None
+                if full is not None and full.shape != (shape or full.shape):
+                    self.damages.append(entries[0].damage(f"has shape {list(full.shape)} and not {list(shape)}"))
+                    full = None
+                shape = full.shape if shape is None and full is not None else shape
+                records = [None] * len(entries)
+                if full is not None:
+                    records = [entries[0].record, *self._check_lower(full, entries[1:])]
+                yield full, records
+                index += 1
+                progress.show(index)
+        finally:
+            progress.clear()
         if index != self.total:
             self.damages.append(Damage(self.levels[0][0], f"and its other shards hold {index} of {self.total} images"))
 
@@ -92,11 +98,6 @@ class DatasetCheck:
         """Number of images without a manifest: that which most levels have."""
         counts = [sum(sum(1 for _ in RecordScan(path)) for path in paths) for paths in self.levels]
         return max(counts, key=counts.count)
-
-    def _check_names(self, sizes):
-        wanted = sizes[:1] if self.format.levels == "computed" else list(range(sizes[0], 1, -1))
-        for size in sorted(set(wanted) - set(sizes), reverse=True):
-            self.damages.append(Damage(self.directory, f"lacks the file for {2**size} pixels"))
 
     def _records(self, paths):
         """Entries of one level, over all its shards."""
@@ -175,7 +176,7 @@ def verify(tfrecord_dir):
         print(f"{tfrecord_dir}: {check.total:,} images, all as they were written")
         return True
     print(f"{tfrecord_dir}: {len(check.damages):,} damages; {lost:,} of {check.total:,} images are lost")
-    print(f"To keep the others: python dataset_tool.py verify {tfrecord_dir} --repair NEW_DIR")
+    print(f"To keep the others: python dataset_tool.py verify {shlex.quote(str(tfrecord_dir))} --repair NEW_DIR")
     return False
 
 
@@ -192,6 +193,11 @@ def repair(tfrecord_dir, out_dir):
         ValueError: There is no good image, the labels are damaged, or `out_dir` exists.
     """
     check = DatasetCheck(tfrecord_dir)
+    check.check_other_files()
+    if any(damage.path.suffix == ".labels" or "labels" in damage.what for damage in check.damages):
+        raise ValueError(
+            f"{tfrecord_dir} has damaged labels, which cannot be mended; put the file back, or make it again"
+        )
     labels = load_labels(tfrecord_dir, check.total)
     description = {key: check.manifest[key] for key in ("source", "options", "label_names") if key in check.manifest}
     kept, dropped = [], []

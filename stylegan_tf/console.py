@@ -14,6 +14,8 @@ def friendly_errors():
     """
     try:
         yield
+    except BrokenPipeError:  # of what reads our output, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ValueError, OSError) as error:
         sys.exit(f"Error: {error}")
     except KeyboardInterrupt:

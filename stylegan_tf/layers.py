@@ -139,6 +139,7 @@ class ResamplingConv2D(EqualizedConv2D):
         super().__init__(filters, kernel_size, **kwargs)
         if fused_scale not in (True, False, "auto"):
             raise ValueError(f'fused_scale must be True, False or "auto", not {fused_scale!r}')
+        ops.check_filter(blur_filter)
         self.fused_scale = fused_scale
         self.blur_filter = blur_filter
 

@@ -1,16 +1,36 @@
 """What the networks have in common: options as configuration, weights from the start, calls in any form."""
 
 import inspect
+import math
+import numbers
+import reprlib
+from collections.abc import Hashable
 
 import keras
 
 from stylegan_tf.layers import dtype_policy
+
+NUMBERS = frozenset(
+    (
+        *("latent_size", "label_size", "dlatent_size", "num_channels", "fmap_base", "fmap_decay", "fmap_max"),
+        *("dlatent_broadcast", "mapping_layers", "mapping_fmaps", "mapping_lrmul", "pixelnorm_epsilon"),
+        *("truncation_psi", "truncation_cutoff", "truncation_psi_val", "truncation_cutoff_val"),
+        *("dlatent_avg_beta", "style_mixing_prob", "mbstd_group_size", "mbstd_num_features"),
+    )
+)
+SWITCHES = frozenset(
+    (
+        *("use_styles", "use_noise", "use_wscale", "use_pixel_norm", "use_instance_norm", "use_pixelnorm"),
+        *("use_leakyrelu", "const_input_layer", "randomize_noise", "normalize_latents"),
+    )
+)
 
 
 class Network(keras.Model):
     """A network whose weights all exist once it is constructed, and whose options are its configuration."""
 
     def __init__(self, options, name, dtype):
+        _check_kinds(options)
         super().__init__(name=name, dtype=dtype_policy(dtype), autocast=False)
         self.options = options
 
@@ -36,6 +56,15 @@ class Network(keras.Model):
 def options_of(arguments):
     """The constructor's own arguments out of its `locals()`."""
     return {key: value for key, value in arguments.items() if key not in ("self", "name", "dtype", "__class__")}
+
+
+def _check_kinds(options):
+    """Refuse values that would fail, or count as True, only when the network is called; None means "off" or "as is"."""
+    for name, value in options.items():
+        if name in NUMBERS and value is not None and not (isinstance(value, numbers.Real) and abs(value) < math.inf):
+            raise ValueError(f"{name} must be a finite number, not {reprlib.repr(value)}")
+        if name in SWITCHES and not (isinstance(value, Hashable) and value in (None, False, True)):
+            raise ValueError(f"{name} must be True or False, not {reprlib.repr(value)}")
 
 
 def is_fixed(structure):

@@ -6,6 +6,7 @@ constant and the noise images are NCHW there and NHWC here. And `lod` is a varia
 
 import concurrent.futures
 import inspect
+import reprlib
 
 import keras
 import numpy as np
@@ -48,26 +49,33 @@ def build_network(func_name, static_kwargs, variables):
         networks take it as arguments, `level, fade = growth.split_lod(network.lod)`, and `variables_of` returns it.
 
     Raises:
-        ValueError: There is no such build function (the message lists them), an option has an impossible value, or
-            variables are missing, surplus or of another shape (the message lists them all). No memory is taken then
-            for what the options ask for, so they may come from a stranger.
+        ValueError: There is no such build function (the message lists them), an option has an impossible value,
+            variables are missing, surplus, of another shape or not finite (the message lists them all), or the two
+            variables that hold `lod` differ. No memory is taken then for what the options ask for, so they may come
+            from a stranger.
     """
     short_name = str(func_name).rpartition(".")[2]
     if short_name not in NETWORKS:
         raise ValueError(f"unknown network {func_name!r}; the known ones are {', '.join(NETWORKS)}")
-    arrays = {name: np.asarray(array) for name, array in variables.items()}
+    for what, value in {"static_kwargs": static_kwargs, "variables": variables}.items():
+        if not isinstance(value, dict):
+            raise ValueError(f"{what} of {short_name} must be a dictionary, not {reprlib.repr(value)}")
+    arrays = {name: _array(name, array) for name, array in variables.items()}
     options = _OTHER_DEFAULTS.get(short_name, {}) | _known_options(short_name, static_kwargs)
     if isinstance(options.get("mapping_layers"), int) and options["mapping_layers"] > len(arrays):
         raise ValueError(f"{len(arrays)} variables do not make {options['mapping_layers']} mapping layers")
     try:
         expected = _shapes(NETWORKS[short_name], options)
     except (TypeError, ValueError, ArithmeticError) as error:
-        raise ValueError(f"{short_name} cannot be built with the options {options}: {error}") from error
+        raise ValueError(f"{short_name} cannot be built with these options: {error}") from error
     _check(short_name, expected, arrays)
+    lods = {name: float(arrays[name]) for name in ("lod", "G_synthesis/lod") if name in arrays}
+    if len(set(lods.values())) > 1:
+        raise ValueError(f"{' but '.join(f'{name} is {lod}' for name, lod in lods.items())}; both must be the same")
     with to_be_loaded(sum(array.size for array in arrays.values())):
         network = NETWORKS[short_name](**options)
     _assign(network, arrays)
-    network.lod = lod_of(variables)
+    network.lod = lod_of(arrays)
     if network.lod and not 0 <= network.lod <= num_stages(network.resolution) - 1:
         raise ValueError(f"lod is {network.lod}, but a network of {network.resolution} pixels has no such level")
     return network
@@ -98,13 +106,21 @@ def load_variables(network, variables):
         variables: {original name: array in the original layout}.
 
     Raises:
-        ValueError: Names are missing or surplus, or shapes differ; all of them are listed, nothing is assigned.
+        ValueError: Names are missing or surplus, shapes differ, or values are not finite; all of them are listed,
+            nothing is assigned.
     """
     lod_names = _lod_names(network)
-    arrays = {name: np.asarray(array) for name, array in variables.items() if name not in lod_names}
+    arrays = {name: _array(name, array) for name, array in variables.items() if name not in lod_names}
     expected = {name: shape for name, shape in _official_shapes(network).items() if name not in lod_names}
     _check(type(network).__name__, expected, arrays)
     _assign(network, arrays)
+
+
+def _array(name, values):
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} is no array: {error}") from error
 
 
 def _known_options(func_name, static_kwargs):
@@ -115,9 +131,11 @@ def _known_options(func_name, static_kwargs):
     options = {name: value for name, value in static_kwargs.items() if name in known}
     for name, value in options.items():
         if not _is_plain(value):  # Keras would take a dictionary for an object to be imported by name
-            raise ValueError(f"option {name!r} of {func_name} is no plain value: {value!r}")
+            raise ValueError(f"option {name!r} of {func_name} is no plain value: {reprlib.repr(value)}")
     if options.get("dtype", "float32") not in DTYPES:
-        raise ValueError(f"dtype of {func_name} must be one of {', '.join(DTYPES)}, not {options['dtype']!r}")
+        raise ValueError(
+            f"dtype of {func_name} must be one of {', '.join(DTYPES)}, not {reprlib.repr(options['dtype'])}"
+        )
     return options
 
 
@@ -159,6 +177,8 @@ def _check(owner, expected, arrays):
             complaints.append(f"{name} has shape {list(arrays[name].shape)}, expected {list(expected[name])}")
         if arrays[name].dtype.kind not in "fiu":
             complaints.append(f"{name} holds no numbers, but {arrays[name].dtype}")
+        elif not (np.abs(arrays[name]) <= np.finfo(np.float32).max).all():
+            complaints.append(f"{name} is not a finite float32 in places")
     if complaints:
         raise ValueError(f"variables do not fit {owner}: " + "; ".join(sorted(complaints)))
 

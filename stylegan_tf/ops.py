@@ -4,6 +4,8 @@ Everything here is a function of tensors alone, in `keras.ops`, so it runs on ev
 *effective*, i.e. already multiplied by their equalized learning rate constant.
 """
 
+import reprlib
+
 import keras
 import numpy as np
 from keras import ops
@@ -70,10 +72,29 @@ def blur2d(x, blur_filter=(1, 2, 1), normalize=True, flip=False):
     that one a blur again, as the original defines them: for filters of even length this differs at the border from the
     derivative, and it spares the slow backward kernels of a depthwise convolution.
     """
+    taps = _taps(blur_filter, normalize)
+    return _correlate(x, taps[::-1, ::-1] if flip else taps)
+
+
+def check_filter(blur_filter):
+    """Raise ValueError unless this is the list of taps of a filter that can be normalized, or None, [], False: none."""
+    if isinstance(blur_filter, list | tuple | bool | None) and not blur_filter:
+        return
+    try:
+        with np.errstate(all="ignore"):
+            taps = _taps(blur_filter, normalize=True)
+        fits = isinstance(blur_filter, list | tuple) and taps.ndim == 2 and taps.size and np.isfinite(taps).all()
+    except (TypeError, ValueError, OverflowError):
+        fits = False
+    if not fits:
+        shown = reprlib.repr(blur_filter)
+        raise ValueError(f"blur_filter must be None or a list of numbers with a sum, as [1, 2, 1], not {shown}")
+
+
+def _taps(blur_filter, normalize):
     taps = np.asarray(blur_filter, np.float32)
     taps = np.outer(taps, taps) if taps.ndim == 1 else taps
-    taps = taps / taps.sum() if normalize else taps
-    return _correlate(x, taps[::-1, ::-1] if flip else taps)
+    return taps / taps.sum() if normalize else taps
 
 
 def _correlate(x, taps):

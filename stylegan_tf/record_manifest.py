@@ -1,6 +1,7 @@
 """What lies beside the records: names of the files, `dataset.json`, and where the records of a file begin."""
 
 import json
+import shlex
 from pathlib import Path
 
 import google_crc32c
@@ -52,15 +53,16 @@ def read_manifest(directory):
         ValueError: It is damaged or of a later format; the file is named.
     """
     path = Path(directory) / MANIFEST
+    remedy = f"move it away, then run: python dataset_tool.py verify {shlex.quote(str(directory))}"
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged ({error}); without that file the records are read as they are") from error
+        raise ValueError(f"{path} is damaged ({error}); {remedy}") from error
     files = manifest.get("files", {}) if isinstance(manifest, dict) else None
     if not isinstance(files, dict) or not all(_is_entry(entry) for entry in files.values()):
-        raise ValueError(f"{path} is no manifest; without that file the records are read as they are")
+        raise ValueError(f"{path} is no manifest; {remedy}")
     if manifest.get("format", VERSION) != VERSION:
         raise ValueError(f"{path} has format {manifest['format']!r}, but this version reads {VERSION}; use a newer one")
     return manifest

@@ -49,7 +49,8 @@ def save_snapshot(path: str | os.PathLike, networks: dict[str, keras.Model], met
         metadata: JSON-able facts about the run.
 
     Raises:
-        ValueError: A network is of another class.
+        ValueError: A network is of another class, or a weight is not finite, as after a training that diverged: nothing
+            could load such a file.
         OSError: The file cannot be written.
     """
     arrays, description = {}, {}
@@ -59,6 +60,8 @@ def save_snapshot(path: str | os.PathLike, networks: dict[str, keras.Model], met
             raise ValueError(f"{key!r} is a {name}; a snapshot holds only {', '.join(CLASSES)}")
         description[key] = {"class": name, "config": network.get_config()}
         arrays |= {f"{key}/{name}": variable.numpy() for name, variable in network.named_variables().items()}
+    if broken := _not_finite(arrays):
+        raise ValueError(f"{path} is not written: {broken} is not a number in places. Go on from an earlier snapshot.")
     write_arrays(path, arrays, {"networks": description, "metadata": metadata})
 
 
@@ -166,5 +169,10 @@ def _check_fit(path, variables, arrays):
             problems.append(f"{name} is {array.dtype} instead of float32")
     if problems:
         raise ValueError(f"{path} does not fit its own configuration: {'; '.join(sorted(problems))}")
-    if broken := [name for name, array in arrays.items() if not np.isfinite(array).all()]:
-        raise ValueError(f"{path}: {', '.join(broken[:3])} is not a number in places. {_REMEDY}")
+    if broken := _not_finite(arrays):
+        raise ValueError(f"{path}: {broken} is not a number in places. {_REMEDY}")
+
+
+def _not_finite(arrays):
+    """The first names of arrays with NaN or infinity in them; "" if there is none."""
+    return ", ".join([name for name, array in arrays.items() if not np.isfinite(array).all()][:3])

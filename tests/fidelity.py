@@ -71,6 +71,7 @@ COMPONENTS = {
     "loss": Component("losses: values, scores, mean of w", "test_losses.py", 2e-5),
     "loss_images": Component("losses: generated and mixed images", "test_losses.py", relative=5e-5),
     "loss_gradients": Component("losses: gradients", "test_losses.py", 1e-6, relative=1e-4),
+    "penalties": Component("penalties and gradients, against images of the full size", "test_losses.py", relative=1e-4),
     "adam": Component("Adam: variables", "test_training_golden.py", 1e-9, each=1e-6),
     "step_losses": Component("whole steps: losses, decay of the average", "test_training_golden.py", each=1e-5),
     "step_average": Component("whole steps: running mean of w", "test_training_golden.py", 1e-6),

@@ -13,14 +13,20 @@ class State:
 
     def __init__(self, **config):
         defaults = {"kept_checkpoints": 2, "kept_every": 0, "checkpoint_ticks": 1}
-        self.config, self.tick, self.restored = types.SimpleNamespace(**defaults | config), 0, None
+        self.config, self.tick, self.more, self.restored = types.SimpleNamespace(**defaults | config), 0, 0, None
+
+    @property
+    def tick_start(self):
+        return 100 * self.tick
 
     @property
     def images_seen(self):
-        return 100 * self.tick
+        return self.tick_start + self.more
 
     def save(self, path):
-        write_arrays(path, {}, {"counters": {"tick": self.tick}})
+        write_arrays(
+            path, {}, {"counters": {"tick": self.tick, "images_seen": self.images_seen, "tick_start": self.tick_start}}
+        )
 
     def restore(self, path):
         if path.read_bytes()[:4] == b"torn":
@@ -51,6 +57,23 @@ def kept(run_dir):
 def test_the_last_few_and_every_so_many_are_kept(tmp_path, config, expected):
     State(**config).train(tmp_path, 12)
     assert kept(tmp_path) == expected
+
+
+def test_checkpoints_between_ticks_are_not_kept_for_good(tmp_path):
+    state = State(kept_every=2)
+    state.train(tmp_path, 2)
+    for state.more in (10, 20, 30, 40):
+        save_checkpoint(state, tmp_path)
+    assert [int(path.stem[-9:]) for path in checkpoints(tmp_path)] == [200, 230, 240]
+
+
+def test_a_new_checkpoint_is_kept_beside_later_ones(tmp_path):
+    """As after a return to an earlier one."""
+    state = State()
+    state.train(tmp_path, 9)
+    state.tick = 2
+    save_checkpoint(state, tmp_path)
+    assert kept(tmp_path) == [2, 8, 9]
 
 
 def test_a_full_disk_costs_one_checkpoint_and_not_the_run(tmp_path, monkeypatch, capsys):
@@ -84,6 +107,7 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path, capsys):
     checkpoints(tmp_path)[-1].write_bytes(b"torn")
     assert resume(state, tmp_path).name == state.restored == "checkpoint-000000100.safetensors"
     assert "checkpoint-000000200.safetensors is damaged" in capsys.readouterr().out
+    assert (tmp_path / "checkpoint-000000200.damaged").exists()
 
 
 def test_no_checkpoints_mean_a_beginning_and_damaged_ones_an_error(tmp_path):

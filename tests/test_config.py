@@ -3,6 +3,7 @@
 import pytest
 
 from training.config import D_LOSS_ARGS, TrainingConfig, check, from_json, to_json, with_values
+from training.fields import differences
 from training.presets import PRESETS
 
 
@@ -135,3 +136,13 @@ def test_what_json_makes_of_tuples_and_keys_is_undone():
     config = with_values(TrainingConfig(), values)
     assert from_json(to_json(config)) == config
     assert from_json(to_json(config)).metrics == ("fid50k", "ls")
+
+
+def test_differences_are_told_field_by_field():
+    before = {"total_kimg": 1.0, "schedule": {"minibatch_dict": {"8": 4}, "minibatch_base": 2}}
+    now = {"total_kimg": 2.0, "schedule": {"minibatch_dict": {}, "minibatch_base": 2}, "seed": 3}
+    assert differences(before, now) == (
+        "schedule.minibatch_dict: None, now {}; schedule.minibatch_dict.8: 4, now None; seed: None, now 3; "
+        "total_kimg: 1.0, now 2.0"
+    )
+    assert differences(now, now) == ""

@@ -65,7 +65,7 @@ def test_pictures_of_all_folders_sorted_without_the_hidden(tmp_path, kind):
     assert container.names == ["a.PNG", "b.png", "cats/9.jpeg", "cats/deep/10.jpg", "ünï cödé.webp"]
     assert contents(container) == FILES
     assert container.ignored == ["notes.txt"]
-    assert container.notes() == ["1 file that is no picture or a link (.txt) left out"]
+    assert container.notes() == ["1 file that is no picture (.txt) left out"]
     assert container.read_file("notes.txt") == b"milk"
     assert container.read_file("gone.txt") is None
 
@@ -118,6 +118,10 @@ def test_links_are_followed_and_circles_end(tmp_path):
     container = open_container(tmp_path / "x")
     assert contents(container) == {"4.png": b"3", "a/1.png": b"1", "b/2.png": b"2", "far/3.png": b"3"}
     assert container.ignored == ["0", "a/up", "b/itself"]
+    assert container.notes() == [
+        "3 files that are no picture or a link (no suffix) left out",
+        "2 pictures reached through links",
+    ]
 
 
 def test_folder_that_is_called_like_a_picture_is_a_folder(tmp_path):
@@ -169,7 +173,7 @@ def test_strange_names_are_shown_on_one_line(tmp_path):
         ({".hidden.png": b""}, "holds no pictures; put"),
         (
             {"a.txt": b"", "b.heic": b""},
-            r"holds no pictures, only 2 files that are no picture or a link \(.heic, .txt\)",
+            r"holds no pictures, only 2 files that are no picture \(.heic, .txt\)",
         ),
     ],
 )

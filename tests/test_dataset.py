@@ -208,3 +208,13 @@ def test_the_originals_files_give_the_originals_images(name, size):
 def in_any_order(images, labels):
     """All different (image, label) as bytes."""
     return b"".join(sorted({image.tobytes() + label.tobytes() for image, label in zip(images, labels, strict=True)}))
+
+
+def test_other_images_or_labels_have_another_fingerprint(tmp_path, directory):
+    images = np.broadcast_to(np.arange(COUNT, dtype=np.uint8)[:, None, None, None], [COUNT, 16, 16, 3])
+    same = write(tmp_path / "copy", images, np.eye(COUNT))
+    labels = write(tmp_path / "labels", images, np.eye(COUNT)[::-1])
+    other = write(tmp_path / "other", images[::-1], np.eye(COUNT))
+    prints = [RecordDataset(path).fingerprint() for path in (directory, same, labels, other)]
+    assert prints[0] == prints[1]
+    assert len(set(prints)) == 3

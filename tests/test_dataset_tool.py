@@ -166,6 +166,21 @@ def test_only_the_name_of_an_option_gets_hyphens():
     assert (options.tfrecord_dir, options.image_dir, options.labels) == ("my_cats", "my_pictures", "my_labels.csv")
 
 
+@pytest.mark.parametrize("command", ["create_from_images out in", "info out"])
+def test_flags_of_a_runner_without_one_are_an_error_that_says_so(command, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        dataset_tool.parse_arguments([*command.split(), "--", "--x"])
+    assert "--x; what follows -- belongs to --runner, which is not given" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        dataset_tool.parse_arguments([*command.split(), "--x"])
+    assert capsys.readouterr().err.endswith("unrecognized arguments: --x\n")
+
+
+def test_names_may_begin_with_a_hyphen_after_two():
+    options = dataset_tool.parse_arguments(["create_from_images", "--shuffle", "0", "--", "out", "-in"])
+    assert (options.tfrecord_dir, options.image_dir, options.shuffle) == ("out", "-in", 0)
+
+
 def test_choices_are_those_of_the_functions():
     from dataset_tools.openmoji import SUBSETS
     from dataset_tools.transforms import FILTERS, TRANSFORMS

@@ -127,6 +127,50 @@ def test_impossible_value_is_an_error(options):
         Generator(**SMALL | options)
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("truncation_psi", "x"),
+        ("truncation_psi", float("nan")),
+        ("truncation_cutoff", "a"),
+        ("truncation_psi_val", [0.7]),
+        ("dlatent_avg_beta", "q"),
+        ("style_mixing_prob", "x"),
+        ("fmap_base", "x"),
+        ("randomize_noise", "no"),
+        ("use_noise", "False"),
+        ("blur_filter", "x"),
+        ("blur_filter", [0, 0]),
+        ("blur_filter", [float("nan"), 1]),
+        ("blur_filter", [1, "x"]),
+        ("blur_filter", [[1], [1, 2]]),
+        ("blur_filter", [[]]),
+        ("blur_filter", 3),
+        ("blur_filter", [10**400]),
+        ("blur_filter", np.ones(3)),
+    ],
+)
+def test_value_of_another_kind_is_named(option, value):
+    with pytest.raises(ValueError, match=f"^{option} must be .*, not "):
+        small(**{option: value})
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"truncation_psi": 1, "truncation_cutoff": np.int64(3), "dlatent_avg_beta": np.float32(0.5)},
+        {"truncation_psi": None, "truncation_cutoff": None, "style_mixing_prob": False, "blur_filter": None},
+        {"randomize_noise": 0, "use_noise": np.bool_(True), "blur_filter": [[1, 2], [2, 4]]},
+        {"blur_filter": (np.float32(1), 2), "fmap_decay": np.float64(1)},
+        {"blur_filter": []},
+    ],
+)
+def test_values_of_every_legal_kind_make_images(options):
+    generator = small(**options)
+    assert np.isfinite(generator(latents(), training=True)).all()
+    assert np.isfinite(generator(latents())).all()
+
+
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_channels(channels):
     assert small(num_channels=channels)(latents(), **STORED).shape == (3, 16, 16, channels)

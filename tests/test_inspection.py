@@ -54,6 +54,14 @@ def test_extracted_labels_go_with_their_pictures(labelled, tmp_path):
     assert len(rows) == 7
 
 
+def test_what_an_interrupted_extraction_left_is_no_part_of_the_next(labelled, tmp_path):
+    (tmp_path / ".out.partial").mkdir()
+    (tmp_path / ".out.partial" / "img99999999.png").touch()
+    extract(labelled, tmp_path / "out")
+    assert len(left_in(tmp_path / "out")) == 8
+    assert left_in(tmp_path) == ["out", "set"]
+
+
 def test_extraction_into_a_full_folder_is_refused(labelled, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").touch()
@@ -101,7 +109,7 @@ def test_info_counts_labels(tmp_path, capsys):
     assert "7 RGB pictures of 16x16" in out
     assert "levels    16, 8, 4 pixels" in out
     assert "1  dog" in out
-    assert "made by   create_from_images --shuffle 1" in out
+    assert "made by   create_from_images\n          shuffle: 1\n" in out
 
 
 def test_info_of_the_originals_data(capsys):

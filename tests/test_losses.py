@@ -203,7 +203,7 @@ def test_penalties_keep_their_published_strength_at_every_level(name, lod):
             value = tf.reduce_mean(losses)
         results.append([losses, *tape.gradient(value, variables, unconnected_gradients="zero")])
     for ours, original in zip(*results, strict=True):
-        np.testing.assert_allclose(ours, original, rtol=1e-4, atol=1e-6 * float(tf.reduce_max(tf.abs(original))))
+        assert_close("penalties", f"computed at lod {lod:g}", ours, original, name)
 
 
 @pytest.mark.parametrize("name", ["D_wgan_gp", "D_hinge_gp"])

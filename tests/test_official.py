@@ -260,10 +260,33 @@ def test_variables_that_are_no_numbers_are_refused(values):
         build_network("D_basic", options, {**variables, name: values})
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e39])
+def test_variables_beyond_float32_are_refused(value):
+    options, variables = small("D_basic")
+    name = next(name for name in variables if variables[name].shape == (4,))
+    with pytest.raises(ValueError, match=f"{name} is not a finite float32 in places"):
+        build_network("D_basic", options, {**variables, name: np.array([0, value, 0, 0])})
+
+
+def test_ragged_variable_is_named():
+    options, variables = small("D_basic")
+    with pytest.raises(ValueError, match="4x4/Conv/bias is no array"):
+        build_network("D_basic", options, {**variables, "4x4/Conv/bias": [[1.0], [1.0, 2.0]]})
+
+
+@pytest.mark.parametrize("wrong", ["static_kwargs", "variables"])
+def test_description_that_is_no_dictionary_is_refused(wrong):
+    options, variables = small("D_basic")
+    description = {"static_kwargs": options, "variables": variables, wrong: [("resolution", 8)]}
+    with pytest.raises(ValueError, match=rf"{wrong} of D_basic must be a dictionary, not \[\('resolution', 8\)\]"):
+        build_network("D_basic", **description)
+
+
 @pytest.mark.parametrize(
     ("option", "message"),
     [
         ({"resolution": 24}, "power of two"),
+        ({"truncation_psi": "x"}, "cannot be built .*: truncation_psi must be a finite number, not 'x'$"),
         ({"structure": "circular"}, "structure"),
         ({"nonlinearity": "lrelt"}, "lrelt"),
         ({"fmap_decay": -1e4}, "cannot be built"),
@@ -299,6 +322,12 @@ def test_lod_of_a_half_grown_network_is_kept(func_name):
     assert split_lod(network.lod) == (0, 0.25)
     assert_same_variables(variables_of(network), half_grown)
     assert variables_of(network, lod=1)["lod"] == 1
+
+
+def test_two_lods_that_differ_are_refused():
+    options, variables = small("G_style")
+    with pytest.raises(ValueError, match=r"lod is 0\.0 but G_synthesis/lod is 0\.5; both must be the same"):
+        build_network("G_style", options, {**variables, "G_synthesis/lod": np.float32(0.5)})
 
 
 @pytest.mark.parametrize("lod", [-1, 1.25, float("nan")])

@@ -242,11 +242,12 @@ def test_a_run_keeps_its_configuration(run_dir):
         )
 
 
-def test_auto_finds_the_run_of_the_same_command_line(run_dir):
+def test_auto_finds_the_run_of_the_same_command_line(run_dir, capsys):
     command = ["--data", "set", "--outdir", str(run_dir.parent), "--resume", "auto", "--gpus", "4", "--seed"]
     assert run_training.choose(run_training.parse([*command, "5"]))[0] == run_dir
     new, record, _ = run_training.choose(run_training.parse([*command, "6"]))
     assert (new.name, "config" in record) == ("00001-set-F-4gpu", False)
+    assert f"the newest, {run_dir}, had config.seed: 5, now 6" in capsys.readouterr().out
 
 
 def test_help_names_every_configuration_switch_and_exit_status(capsys):

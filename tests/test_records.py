@@ -230,10 +230,10 @@ def test_a_manifest_of_the_version_before_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "is damaged"),
+        ("", r"is damaged.*; move it away, then run: python dataset_tool\.py verify .*set$"),
         ("{", "is damaged"),
         ("[" * 100_000, "is damaged"),
-        ("[]", "is no manifest"),
+        ("[]", r"is no manifest; move it away, then run: python dataset_tool\.py verify .*set$"),
         ('{"files": []}', "is no manifest"),
         ('{"files": {"a": 3}}', "is no manifest"),
         ('{"files": {"a": {"bytes": "x", "crc32c": 1}}}', "is no manifest"),

@@ -89,3 +89,9 @@ def test_damaged_cluster_description_is_named(monkeypatch):
 
 def test_workers_agree_alone():
     Replicas().check_equal(3, "something")
+
+
+def test_a_chief_in_the_cluster_description_is_refused(monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": {"chief": ["a:1"], "worker": ["b:1"]}}))
+    with pytest.raises(ValueError, match=r"TF_CONFIG has chief.*list all machines as worker"):
+        replicas_for(1)

@@ -50,7 +50,7 @@ ROOMS = {
         "tensorflow keras numpy",
     ),
     "run": (
-        "training: reporting report board grids meter progress logfile pace memory checkpoints loop launch",
+        "training: reporting report board grids meter progress logfile pace memory checkpoints stopping loop launch",
         "files finished plan dataset transfer update",
         "tensorflow numpy",
     ),

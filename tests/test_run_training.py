@@ -12,6 +12,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+import chaos
 from stylegan_tf.arrays import read_arrays
 
 ROOT = Path(__file__).parent.parent
@@ -123,6 +124,12 @@ def test_a_killed_run_resumes_to_the_same_weights(how, finished_run, pictures, t
     weights = final_weights(run)
     for name, array in final_weights(finished_run).items():
         np.testing.assert_array_equal(weights[name], array, err_msg=name)
+
+
+def test_a_killed_run_on_two_replicas_ends_as_an_undisturbed_one(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    chaos.main(["--kills", "1", "--terminations", "1", "--devices", "2", "--kimg", "1"])
+    assert "equal to the bit: True" in capsys.readouterr().out
 
 
 def test_a_damaged_checkpoint_is_reported_and_the_one_before_is_used(finished_run, pictures, tmp_path):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from stylegan_tf.arrays import read_arrays, write_arrays
+from stylegan_tf.discriminator import Discriminator
 from stylegan_tf.snapshot import find_snapshot, load_generator, load_snapshot, save_snapshot
 
 
@@ -130,6 +131,15 @@ def test_weights_that_are_no_numbers_are_refused(file, value):
     rewrite(file, lambda arrays, networks: arrays["Gs/dlatent_avg"].__setitem__(3, value))
     with pytest.raises(ValueError, match="Gs/dlatent_avg is not a number in places"):
         load_snapshot(file, ("Gs",))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_networks_that_have_diverged_are_not_saved(tmp_path, value):
+    network = Discriminator(resolution=8, fmap_max=4)
+    network.trainable_variables[0].assign(network.trainable_variables[0] * value)
+    with pytest.raises(ValueError, match=r"x\.safetensors is not written: D/.* is not a number in places"):
+        save_snapshot(tmp_path / "x.safetensors", {"D": network}, {})
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", ["evil", "../../etc/passwd", "/absolute", "Gx/dlatent_avg"])

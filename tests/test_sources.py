@@ -115,6 +115,24 @@ def test_colour_picture_after_a_gray_one_is_an_error_with_a_remedy(tmp_path):
     assert source.notes() == ["1 of 2 pictures: RGB, made grayscale"]
 
 
+def test_gray_first_picture_leaves_out_no_colour_ones_when_skipping(tmp_path):
+    save(tmp_path / "0.png", mode="L")
+    (tmp_path / "1.png").write_bytes(b"milk")
+    for index in range(2, 6):
+        save(tmp_path / f"{index}.png", seed=index)
+    source = PictureSource(tmp_path, on_error="skip")
+    assert [source[index].shape for index in (0, 2, 3, 4, 5)] == [(8, 8, 3)] * 5
+    assert source.notes() == ["1 of 6 pictures: grayscale, made RGB"]
+    assert PictureSource(tmp_path, on_error="skip", channels=1).shape == (8, 8, 1)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "I;16"])
+def test_gray_pictures_stay_gray_when_skipping(tmp_path, mode):
+    save(tmp_path / "0.png", mode="L")
+    Image.new(mode, (8, 8)).save(tmp_path / "1.png")
+    assert PictureSource(tmp_path, on_error="skip").shape == (8, 8, 1)
+
+
 def test_fourth_channel_is_kept_on_demand(tmp_path):
     save(tmp_path / "a.png", mode="RGBA")
     save(tmp_path / "b.png")

@@ -117,6 +117,37 @@ def test_a_file_that_is_cut_off(raw_set, tmp_path, capsys):
     assert len(open_levels(tmp_path / "good")[0]) == 6
 
 
+def test_a_missing_level_is_made_again(raw_set, tmp_path, capsys):
+    before = {path.name: path.read_bytes() for path in raw_set.glob("*.tfrecords")}
+    (raw_set / "set-r03.tfrecords").unlink()
+    assert not verify(raw_set)
+    assert "2 damages; 0 of 7 images are lost" in capsys.readouterr().out  # no file, and not in the manifest's list
+    repair(raw_set, tmp_path / "good")
+    after = {path.name.replace("good", "set"): path.read_bytes() for path in (tmp_path / "good").glob("*.tfrecords")}
+    assert after == before
+
+
+def test_damaged_labels_are_not_passed_on(raw_set, tmp_path):
+    flip(raw_set / "set-rxx.labels", -2)
+    with pytest.raises(ValueError, match="has damaged labels, which cannot be mended"):
+        repair(raw_set, tmp_path / "good")
+    assert left_in(tmp_path) == ["set"]
+
+
+def test_a_damaged_head_in_a_file_that_is_cut_off_costs_one_image_and_the_last(raw_set, tmp_path, capsys):
+    path = raw_set / "set-r04.tfrecords"
+    size = record_size(path)
+    flip(path, size + 2)
+    path.write_bytes(path.read_bytes()[:-100])
+    assert not verify(raw_set)
+    out = capsys.readouterr().out
+    assert f"record 1 at byte {size} is damaged\n" in out
+    assert f"record 6 at byte {6 * size} is cut off\n" in out
+    assert "2 of 7 images are lost" in out
+    repair(raw_set, tmp_path / "good")
+    np.testing.assert_array_equal(open_levels(tmp_path / "good")[0].read(range(5)), IMAGES[[0, 2, 3, 4, 5]])
+
+
 def test_no_data_set(tmp_path):
     with pytest.raises(ValueError, match=r"holds no NAME-rXX\.tfrecords file"):
         verify(tmp_path)

@@ -1,5 +1,6 @@
 """Checkpoints of a run: written, pruned, and found again."""
 
+import contextlib
 from pathlib import Path
 
 from stylegan_tf.arrays import read_metadata
@@ -19,16 +20,19 @@ def save_checkpoint(state, run_dir, must=False):
     Raises:
         OSError: It could not be written, and `must`.
     """
+    path = Path(run_dir) / f"checkpoint-{state.images_seen:09d}.safetensors"
     try:
-        state.save(run_dir / f"checkpoint-{state.images_seen:09d}.safetensors")
+        state.save(path)
     except OSError as error:
         if must:
             raise
         print(f"\nWarning: no checkpoint this time, the one before is kept ({error})", flush=True)
         return
-    for path in checkpoints(run_dir)[: -state.config.kept_checkpoints]:
-        if not _is_kept(path, state.config):
-            path.unlink(missing_ok=True)
+    older = [other for other in checkpoints(run_dir) if other <= path]
+    for other in older[: -state.config.kept_checkpoints]:
+        with contextlib.suppress(OSError):
+            if not _is_kept(other, state.config):
+                other.unlink()
 
 
 def checkpoints(run_dir):
@@ -36,8 +40,13 @@ def checkpoints(run_dir):
     return sorted(Path(run_dir).glob("checkpoint-*.safetensors"))
 
 
-def resume(state, run_dir):
+def resume(state, run_dir, rename=True):
     """Restore the newest checkpoint that is intact; a damaged one is reported and the one before is used.
+
+    Args:
+        state: The `TrainState`.
+        run_dir: Directory of the run.
+        rename: Whether to put a damaged one aside, as `checkpoint-<images>.damaged`.
 
     Returns:
         The file restored, or None if the run has none: then it starts at the beginning.
@@ -53,6 +62,9 @@ def resume(state, run_dir):
         except ValueError as error:
             print(f"Warning: {error}", flush=True)
             complaint = error
+            if rename:
+                with contextlib.suppress(OSError):
+                    path.rename(path.with_suffix(".damaged"))
     if complaint:
         raise complaint
     return None
@@ -63,7 +75,8 @@ def _is_kept(path, config):
     if not config.kept_every:
         return False
     try:
-        tick = read_metadata(path)["counters"]["tick"]
+        counters = read_metadata(path)["counters"]
     except ValueError:  # damaged: kept by nobody
         return False
-    return tick % (config.checkpoint_ticks * config.kept_every) == 0
+    at_tick = counters["images_seen"] == counters["tick_start"]  # else an interruption's, or one in between
+    return at_tick and counters["tick"] % (config.checkpoint_ticks * config.kept_every) == 0

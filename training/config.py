@@ -101,6 +101,7 @@ class TrainingConfig:
         metrics: Names of the metrics that each snapshot is judged by.
         image_snapshot_ticks, network_snapshot_ticks, checkpoint_ticks: How often a grid, a snapshot and a checkpoint
             are written.
+        checkpoint_minutes: After how many minutes without a tick there is a checkpoint all the same.
         kept_checkpoints: How many of the newest checkpoints are kept.
         kept_every: Every so many checkpoints one is kept for good; 0 for none.
         save_weight_histograms: Write histograms of all weights for TensorBoard.
@@ -141,6 +142,7 @@ class TrainingConfig:
     image_snapshot_ticks: int = 1
     network_snapshot_ticks: int = 10
     checkpoint_ticks: int = 1
+    checkpoint_minutes: float = 15.0
     kept_checkpoints: int = 2
     kept_every: int = 0
     save_weight_histograms: bool = False

@@ -1,5 +1,6 @@
 """Batches of real images: shuffled over the whole data set, reproducible, from any position."""
 
+import hashlib
 import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -45,6 +46,13 @@ class RecordDataset:
     def indices(self, start, count):
         """Which images stand at positions start, ..., start + count - 1: int array [count]."""
         return shuffled(np.arange(start, start + count), self.num_images, self.seed)
+
+    def fingerprint(self):
+        """A text that other images or labels would change: a digest of the labels and of 64 images from all over."""
+        digest = hashlib.sha256(self.labels.tobytes())
+        for index in np.linspace(0, self.num_images - 1, min(64, self.num_images)).astype(int):
+            digest.update(self.levels[-1].read([index]).tobytes())
+        return digest.hexdigest()[:16]
 
     def batches(self, level, batch_size, start=0, worker=0, num_workers=1):
         """Endless generator of (images uint8 [M, H, W, C], labels float32 [M, label_size]).

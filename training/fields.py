@@ -64,3 +64,18 @@ def _word(kind):
         return f'a table from resolutions in pixels, 4 to 1024, to {_word(inner[1])}s, for instance {{"8": 16}}'
     words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
     return words.get(kind) or ("a list of texts" if inner else "a table")
+
+
+def differences(before, now):
+    """What differs between two nested dicts, as text: "total_kimg: 10.0, now 20.0; ..."."""
+
+    def flat(values, prefix=""):
+        for key, value in values.items():
+            if isinstance(value, dict) and value:
+                yield from flat(value, f"{prefix}{key}.")
+            else:
+                yield f"{prefix}{key}", value
+
+    before, now = dict(flat(before)), dict(flat(now))
+    names = sorted(name for name in before | now if before.get(name) != now.get(name))
+    return "; ".join(f"{name}: {before.get(name)}, now {now.get(name)}" for name in names)

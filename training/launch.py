@@ -2,7 +2,9 @@
 
 import contextlib
 import dataclasses
+import hashlib
 import json
+import os
 import shutil
 import time
 
@@ -19,6 +21,7 @@ from training import config as configs
 from training import pace
 from training.checkpoints import checkpoints, resume
 from training.dataset import RecordDataset
+from training.fields import differences
 from training.grids import check_layout, grid_size
 from training.logfile import output_mirrored
 from training.loop import training_loop
@@ -31,7 +34,7 @@ from training.transfer import transfer
 WORKER_LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.InternalError, tf.errors.CancelledError)
 
 
-def train(run_dir, record, config, started):
+def train(run_dir, record, config, started, stop=None):
     """Start a run in `run_dir`, or continue the one that is there.
 
     Args:
@@ -40,6 +43,7 @@ def train(run_dir, record, config, started):
             minutes.
         config: Configuration of a new run; a run that continues keeps its own.
         started: `time.monotonic()` when the command began; its minutes count from then.
+        stop: A `StopRequest` that is active already; None for one of the loop.
 
     Returns:
         True if the run is complete, False if it was stopped or, of several workers, another one is gone.
@@ -47,16 +51,29 @@ def train(run_dir, record, config, started):
     Raises:
         ValueError: The data set does not fit, or is another one than the run began with.
     """
+    try:
+        return _train(run_dir, record, config, started, stop)
+    except WORKER_LOST as error:
+        of_a_peer = not isinstance(error, tf.errors.InternalError) or "ollective" in str(error)
+        if "TF_CONFIG" not in os.environ or not of_a_peer:
+            raise
+        reason = str(error).strip().splitlines()[0]
+        print(f"\nAnother worker is gone ({reason}). Start all again with --resume auto", flush=True)
+        return False
+
+
+def _train(run_dir, record, config, started, stop):
     request = record["request"]
     continues = "config" in record
     if continues:  # on as many devices as are asked for now
         stored = configs.with_values(configs.TrainingConfig(), record["config"])
-        config = dataclasses.replace(stored, num_gpus=config.num_gpus)
+        config = dataclasses.replace(stored, num_gpus=config.num_gpus, auto_batch=config.auto_batch)
     configs.check(config)
     replicas = replicas_for(config.num_gpus)
+    configs.check(dataclasses.replace(config, num_gpus=replicas.count))
     tf.config.experimental.enable_op_determinism()  # the same seed, the same weights, on a GPU too
-    if replicas.num_workers > 1 and (request["minutes"] or config.dtype == "auto"):
-        raise ValueError("--minutes and --dtype auto measure one machine; with several, give --kimg and --dtype")
+    if replicas.num_workers > 1 and (request["minutes"] or config.dtype == "auto" or config.auto_batch):
+        raise ValueError("--minutes, --dtype auto and --auto-batch measure one machine; use --kimg, --dtype, --batch")
     labels = config.max_label_size if config.use_labels else 0
     dataset = RecordDataset(request["data"], request["resolution"], max_label_size=labels, seed=config.seed)
     if config.use_labels and not dataset.label_size:
@@ -66,10 +83,12 @@ def train(run_dir, record, config, started):
         "resolution": dataset.resolution,
         "channels": dataset.num_channels,
         "label_size": dataset.label_size,
+        "fingerprint": dataset.fingerprint(),
     }
-    if continues and facts != record["dataset"]:
-        was, remedy = record["dataset"], "name the data set that it began with, or start a new run"
-        raise ValueError(f"{run_dir} was trained on {was}, but {request['data']} has {facts}; {remedy}")
+    if continues and (changes := differences(record["dataset"], {name: facts[name] for name in record["dataset"]})):
+        remedy = "name the data set that it began with, or start a new run"
+        raise ValueError(f"{run_dir} was trained on other data than {request['data']} ({changes}); {remedy}")
+    replicas.check_equal(agreement(configs.to_json(config), facts), "a number that stands for configuration and data")
     if not continues and config.dtype == "auto":
         config = dataclasses.replace(config, dtype=pace.fastest_dtype())
     with replicas.scope():
@@ -79,6 +98,8 @@ def train(run_dir, record, config, started):
     step, rates = TrainingStep(state, dataset.labels, replicas), None
     grid_size(config.image_grid, dataset.resolution)  # refuses a wrong one before anything is written
     check_layout(config.image_layout, dataset.label_size)
+    if not continues and stop and stop.requested:
+        return False
     if not continues and replicas.is_chief:
         rates = begin(run_dir, {**record, "dataset": facts}, state, step, dataset, started)
     with contextlib.ExitStack() as stack:
@@ -86,19 +107,19 @@ def train(run_dir, record, config, started):
             stack.enter_context(alone_in(run_dir))
             stack.enter_context(output_mirrored(run_dir / "log.txt"))
         print(describe(run_dir, dataset, state, replicas), flush=True)
-        restored = resume(state, run_dir)
+        restored = resume(state, run_dir, rename=replicas.is_chief)
         if restored:
             print(f"Continuing from {restored.name}", flush=True)
-        try:
-            replicas.check_equal(state.images_seen, f"the images seen at the last checkpoint in {run_dir}")
-            return training_loop(state, dataset, run_dir, step, rates)
-        except WORKER_LOST:
-            if replicas.num_workers == 1:
-                raise
-            print(
-                "\nAnother worker is gone. Start all again with --resume auto; they continue from the last checkpoint"
-            )
-            return False
+        if replicas.is_chief:
+            for path in run_dir.glob(".*.partial"):  # of a process that was killed
+                path.unlink(missing_ok=True)
+        replicas.check_equal(state.images_seen, f"images seen at the last checkpoint in {run_dir}")
+        return training_loop(state, dataset, run_dir, step, rates, stop)
+
+
+def agreement(*facts):
+    """A number that stands for facts, to compare between workers: an integer that a float64 holds exactly."""
+    return int(hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12], 16)
 
 
 def begin(run_dir, record, state, step, dataset, started):

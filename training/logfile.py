@@ -61,7 +61,8 @@ class _Mirror(io.TextIOBase):
         self.terminal, self.log, self.line = terminal, log, ""
 
     def write(self, text):
-        self.terminal.write(text)
+        with contextlib.suppress(OSError):  # a full disk, or a terminal that is gone, does not end a run
+            self.terminal.write(text)
         *lines, self.line = (self.line + text).split("\n")
         for line in lines:
             self.log.write(_as_last_seen(line) + "\n")
@@ -69,7 +70,8 @@ class _Mirror(io.TextIOBase):
         return len(text)
 
     def flush(self):
-        self.terminal.flush()
+        with contextlib.suppress(OSError):
+            self.terminal.flush()
 
     def isatty(self):
         return self.terminal.isatty()

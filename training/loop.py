@@ -1,7 +1,7 @@
 """The long run: schedule, step, report, save, until the images are used up."""
 
+import contextlib
 import math
-import signal
 import time
 
 import tensorflow as tf
@@ -12,9 +12,10 @@ from training.memory import OUT_OF_MEMORY, parts_that_fit
 from training.reporting import RunReporter
 from training.schedule import schedule_at
 from training.step import TrainingStep
+from training.stopping import StopRequest
 
 
-def training_loop(state, dataset, run_dir, step=None, rates=None):
+def training_loop(state, dataset, run_dir, step=None, rates=None, stop=None):
     """Train until `total_kimg`, or until asked to stop.
 
     Ctrl-C and SIGTERM let the iteration finish, write a checkpoint and return; a second Ctrl-C stops at once. With
@@ -26,6 +27,7 @@ def training_loop(state, dataset, run_dir, step=None, rates=None):
         run_dir: Directory for everything that the run writes, a `Path`.
         step: A `TrainingStep` on `state` that is compiled already; None for a new one on one device.
         rates: Seconds per image by level where they are known, for the time left.
+        stop: A `StopRequest` that is active already; None for one of its own.
 
     Returns:
         True if the run is complete, False if it was stopped.
@@ -48,7 +50,10 @@ def training_loop(state, dataset, run_dir, step=None, rates=None):
     if state.images_seen == round(config.resume_kimg * 1000):
         reporter.real_grid()
         reporter.fake_grid(point)
-    with StopRequest() as stop, BatchStream(dataset, replicas) as batches:
+    saved_at = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        stop = stop or stack.enter_context(StopRequest())
+        batches = stack.enter_context(BatchStream(dataset, replicas))
         while state.images_seen < total and not replicas.any_of(stop.requested):
             point = point_now()
             if config.reset_opt_for_new_lod and state.lod_span != lod_span(point.lod):
@@ -56,7 +61,10 @@ def training_loop(state, dataset, run_dir, step=None, rates=None):
                 state.D_optimizer.reset()
             state.lod_span = lod_span(point.lod)
             if config.auto_batch and batches.is_new(point):
-                step.split(parts_that_fit(state, step, dataset, point))
+                key = f"{point.level}/{point.minibatch}"
+                if key not in state.parts:
+                    state.parts[key] = parts_that_fit(state, step, dataset, point)
+                step.split(state.parts[key])
             batches.move_to(point, state.images_seen)
             start, signs = state.images_seen, []
             for _ in range(config.minibatch_repeats):
@@ -66,6 +74,7 @@ def training_loop(state, dataset, run_dir, step=None, rates=None):
                 except tf.errors.ResourceExhaustedError as error:
                     raise ValueError(OUT_OF_MEMORY.format(point=point)) from error
                 signs.append(logs["r_t"])
+                state.skipped = [state.skipped[0] + logs["skipped_d"], state.skipped[1] + logs["skipped_g"]]
                 reporter.add(logs | {"augment_p": state.augment_p}, time.monotonic() - started, point)
             if config.augment == "ada":
                 state.augment_p = adjusted(
@@ -86,11 +95,15 @@ def training_loop(state, dataset, run_dir, step=None, rates=None):
                     reporter.snapshot(point)
                 if replicas.is_chief and (finished or state.tick % config.checkpoint_ticks == 0):
                     save_checkpoint(state, run_dir, must=finished)
-    complete = state.images_seen >= total
-    if not complete and replicas.is_chief:
-        save_checkpoint(state, run_dir, must=True)
-        reporter.snapshot(point)
-    reporter.close()
+                    saved_at = time.monotonic()
+            elif replicas.is_chief and time.monotonic() - saved_at > 60 * config.checkpoint_minutes:
+                save_checkpoint(state, run_dir)
+                saved_at = time.monotonic()
+        complete = state.images_seen >= total
+        if not complete and replicas.is_chief:
+            save_checkpoint(state, run_dir, must=True)
+            reporter.snapshot(point)
+        reporter.close()
     return complete
 
 
@@ -139,26 +152,3 @@ class Silence:
 
     def __getattr__(self, name):
         return lambda *arguments, **options: None
-
-
-class StopRequest:
-    """Turns SIGINT and SIGTERM into a wish to stop; a second SIGINT raises KeyboardInterrupt as usual."""
-
-    def __init__(self):
-        self.requested = False
-        self.previous = {}
-
-    def __enter__(self):
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self.previous[number] = signal.signal(number, self._request)
-        return self
-
-    def _request(self, number, frame):
-        if self.requested and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.requested = True
-        print("\nStopping after this iteration; a checkpoint will be written.", flush=True)
-
-    def __exit__(self, *exception):
-        for number, handler in self.previous.items():
-            signal.signal(number, handler)

@@ -5,7 +5,8 @@ import tensorflow as tf
 OUT_OF_MEMORY = (
     "out of memory at {point.resolution}x{point.resolution} with {point.minibatch} images a step. Add --auto-batch, "
     "which works off each minibatch in parts, or lower it: --batch N, or --set "
-    "'schedule.max_minibatch_per_gpu={{\"{point.resolution}\": N}}'; --dtype bfloat16 or float16 needs half as much"
+    "'schedule.max_minibatch_per_gpu={{\"{point.resolution}\": N}}'; --dtype bfloat16 or float16 needs half as much. "
+    "A run that has begun goes on with --resume RUN --auto-batch"
 )
 
 
@@ -31,8 +32,8 @@ def parts_that_fit(state, step, dataset, point):
     parts, each = 1, point.minibatch // replicas.count
     try:
         while True:
-            step.split(parts)
             try:
+                step.split(parts)
                 step.run(lambda: images, point)
                 return parts
             except tf.errors.ResourceExhaustedError as error:

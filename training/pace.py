@@ -7,6 +7,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
+from training.memory import OUT_OF_MEMORY
 from training.schedule import SchedulePoint, minibatch_at, phases
 
 TIMED_ITERATIONS = 4
@@ -42,13 +43,16 @@ def measure(state, step, dataset):
     rows = phases(schedule, dataset.resolution)
     for index, (size, _, _) in enumerate(rows):
         level = len(rows) - 1 - index
-        minibatch = minibatch_at(size, schedule)
+        minibatch = minibatch_at(size, schedule, step.replicas.count)
         point = SchedulePoint(level, level, 0.0, size, minibatch, 0.0, 0.0, 0.0)
         batches = dataset.batches(level, minibatch)
         runs = []
         for _ in range(TIMED_ITERATIONS + 1):
             started = time.monotonic()
-            step.run(lambda reader=batches: next(reader), point)
+            try:
+                step.run(lambda reader=batches: next(reader), point)
+            except tf.errors.ResourceExhaustedError as error:
+                raise ValueError(OUT_OF_MEMORY.format(point=point)) from error
             runs.append(time.monotonic() - started)
         batches.close()
         rates[level] = float(np.median(runs[1:])) / (minibatch * state.config.D_repeats)
@@ -88,6 +92,7 @@ def fit_to_time(config, rates, seconds, resolution, overhead=1.05):
         config,
         schedule=dataclasses.replace(schedule, **changes),
         total_kimg=_round(config.total_kimg * factor),
+        augment_kimg=_round(config.augment_kimg * factor),
         G_smoothing_kimg=_round(config.G_smoothing_kimg * factor),
     )
 

@@ -96,9 +96,7 @@ class Replicas:
             values = self._each(lambda _: tf.constant(float(number), tf.float64))
             mean = self.strategy.reduce(tf.distribute.ReduceOp.MEAN, values, axis=None)
             if mean != number:
-                raise ValueError(
-                    f"{what}: {number} here, {float(mean)} on average; all workers need the same directory"
-                )
+                raise ValueError(f"{what}: {number} here, {float(mean)} on average; all workers need the same")
 
     def __str__(self):
         if self.strategy is None:
@@ -140,9 +138,14 @@ def replicas_for(num_gpus):
         ValueError: The machine has fewer GPUs, or `TF_CONFIG` is no JSON.
     """
     try:
-        workers = json.loads(os.environ.get("TF_CONFIG", "{}")).get("cluster", {}).get("worker", [])
+        cluster = json.loads(os.environ.get("TF_CONFIG", "{}")).get("cluster", {})
+        workers, others = cluster.get("worker", []), cluster.keys() - {"worker"}
     except (ValueError, AttributeError) as error:
         raise ValueError(f"TF_CONFIG is no JSON object ({error}); see docs/distributed.md") from error
+    if others:
+        raise ValueError(
+            f"TF_CONFIG has {', '.join(sorted(others))}; list all machines as worker, the first is the chief"
+        )
     gpus = tf.config.list_physical_devices("GPU")
     if gpus and num_gpus > len(gpus):
         raise ValueError(f"--gpus {num_gpus}: this machine has {len(gpus)}; ask for fewer")

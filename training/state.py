@@ -14,7 +14,7 @@ from training.transfer import frozen_variables
 
 GENERATORS = {"G_style": Generator, "G_paper": ProGANGenerator}
 DISCRIMINATORS = {"D_basic": Discriminator, "D_paper": ProGANDiscriminator}
-COUNTERS = ("images_seen", "tick", "tick_start", "lod_span", "seconds", "augment_p")
+COUNTERS = ("images_seen", "tick", "tick_start", "lod_span", "seconds", "augment_p", "parts", "skipped")
 
 
 @dataclasses.dataclass
@@ -35,6 +35,8 @@ class TrainState:
         lod_span: Floor and ceiling of the lod of the last iteration; the optimizers are reset when it changes.
         seconds: Time spent training.
         augment_p: Probability of the augmentation now.
+        parts: "level/minibatch" -> parts that it is worked off in, where `auto_batch` has found out.
+        skipped: Updates of D and of G that were left out for a non-finite gradient.
     """
 
     config: configs.TrainingConfig
@@ -49,6 +51,8 @@ class TrainState:
     lod_span: list = dataclasses.field(default_factory=list)
     seconds: float = 0.0
     augment_p: float = 0.0
+    parts: dict = dataclasses.field(default_factory=dict)
+    skipped: list = dataclasses.field(default_factory=lambda: [0, 0])
 
     @classmethod
     def create(cls, config, resolution, num_channels, label_size):

@@ -85,7 +85,10 @@ class TrainingStep:
             shared = [rows[part :: self.parts] for rows in arrays]
             ends = {} if self.parts == 1 else {"begins": part == 0, "ends": part == self.parts - 1}
             logs.append(step(shared, common, part=part, parts=self.parts, **sizes, **ends))
-        return logs[0] if self.parts == 1 else {key: sum(log[key] for log in logs) / self.parts for key in logs[0]}
+        if self.parts == 1:
+            return logs[0]
+        means = {key: sum(log[key] for log in logs) / self.parts for key in logs[0]}
+        return means | {key: logs[-1][key] for key in means if key.startswith("skipped_")}
 
     def _discriminator_step(
         self, share, reals, labels, fade, rate, seed, p, beta, level, minibatch, begins=True, ends=True
