@@ -32,7 +32,7 @@ def test_every_component_has_a_row():
 def test_every_golden_file_is_compared():
     files = {path.name for path in FOLDER.iterdir() if path.name != "dataset_tool"}
     files |= {f"dataset_tool/{path.name}" for path in (FOLDER / "dataset_tool").iterdir()}
-    assert {file for _, file in claims()} == files - RAW
+    assert {file for _, file in claims() if not file.startswith("computed at ")} == files - RAW
 
 
 def test_no_claim_is_beyond_its_tolerance():

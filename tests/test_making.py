@@ -458,7 +458,7 @@ record_writer.REMEMBER_SECONDS = record_writer.JOURNAL_SECONDS = 0.02
 class Slow(Source):
     def __getitem__(self, index):
         print(flush=True)
-        time.sleep(0.002)
+        time.sleep(0.03)
         return super().__getitem__(index)
 
 making.make_dataset(
@@ -477,8 +477,8 @@ def test_interrupted_at_any_moment_and_continued_gives_the_same_bytes(tmp_path, 
     for attempt in range(100):
         command = [sys.executable, "-c", WORK, out, compression, str(1 + attempt % 3)]
         with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-            process.stdout.read(1)  # it has begun
-            time.sleep(chance.uniform(0, 0.15))
+            for _ in range(chance.randint(1, 15)):  # a line for each picture
+                process.stdout.readline()
             process.send_signal(how)
             _, complained = process.communicate(timeout=30)
         if out.exists():
