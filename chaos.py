@@ -1,6 +1,5 @@
 """Kills small training runs at random moments, and compares their end with that of an undisturbed one."""
 
-import argparse
 import json
 import random
 import signal
@@ -10,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from stylegan_tf.console import friendly_errors
+from stylegan_tf.console import argument_parser, friendly_errors
 
 EXAMPLES = """\
 Examples:
@@ -106,12 +105,7 @@ def final_weights(outdir: Path) -> tuple[str, dict]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = argument_parser(__doc__, EXAMPLES)
     parser.add_argument("--kills", type=int, default=20, help="how often SIGKILL is sent (default: 20)")
     parser.add_argument("--terminations", type=int, default=5, help="how often SIGTERM is sent (default: 5)")
     parser.add_argument("--devices", type=int, nargs="+", default=[1, 2], help="on how many devices (default: 1 2)")

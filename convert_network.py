@@ -5,7 +5,7 @@ import re
 import shlex
 from pathlib import Path
 
-from stylegan_tf.console import friendly_errors, quiet_tensorflow
+from stylegan_tf.console import argument_parser, friendly_errors, quiet_tensorflow
 
 EXAMPLES = """\
 Examples:
@@ -19,12 +19,7 @@ Examples:
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = argument_parser(__doc__, EXAMPLES)
     parser.add_argument("pickle", type=Path, metavar="NETWORK.pkl", help="one network, or G, D and Gs of a run")
     parser.add_argument("outdir", type=Path, metavar="OUT_DIR", help="where the snapshot goes; created if missing")
     parser.add_argument("--overwrite", action="store_true", help="replace a snapshot of the same name")

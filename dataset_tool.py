@@ -8,7 +8,7 @@ import sys
 
 from dataset_tools.commands import COMMANDS, GROUPS, load, open_source
 from dataset_tools.options import RESUMING, common_options
-from stylegan_tf.console import friendly_errors
+from stylegan_tf.console import argument_parser, friendly_errors
 
 EXAMPLES = """\
 Examples:
@@ -36,16 +36,18 @@ INTERRUPTED, TERMINATED = 130, 143  # exit status after Ctrl-C and SIGTERM, as s
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     """Options of one command; `options.command` is its name, `options.flags` is what comes after -- for --runner."""
-    settings = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
-    parser = argparse.ArgumentParser(description=__doc__, epilog=f"{command_list()}\n{EXAMPLES}", **settings)
+    parser = argument_parser(__doc__, f"{command_list()}\n{EXAMPLES}")
     commands = parser.add_subparsers(
-        dest="command", metavar="COMMAND", help="one of those below; COMMAND --help tells more"
+        dest="command",
+        metavar="COMMAND",
+        help="one of those below; COMMAND --help tells more",
+        parser_class=argument_parser,
     )
     for name, command in COMMANDS.items():
         creates = name.startswith("create_")
         summary = f"Make a data set of {command.summary}." if creates else f"{command.summary.capitalize()}."
         example = f"Examples:\n  python dataset_tool.py {name} {command.example}\n"
-        one = commands.add_parser(name, description=summary, epilog=example, **settings)
+        one = commands.add_parser(name, doc=summary, examples=example)
         if creates:
             one.add_argument("tfrecord_dir", metavar="TFRECORD_DIR", help="directory to make; its name names the files")
         for metavar, text in command.arguments:

@@ -6,14 +6,13 @@ Examples:
   python demo.py --minutes 15        again after Ctrl-C: continues where it stopped
 """
 
-import argparse
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-from stylegan_tf.console import friendly_errors
+from stylegan_tf.console import argument_parser, friendly_errors
 
 STOPPED = 3  # exit status of run_training.py when it was asked to stop
 DATA, RUNS = Path("datasets/portraits"), Path("runs/demo")
@@ -22,12 +21,7 @@ DATA, RUNS = Path("datasets/portraits"), Path("runs/demo")
 def main(argv=None):
     """Make the data set unless it is there, train or continue, draw the figures."""
     description, _, examples = __doc__.partition("\n\n")
-    parser = argparse.ArgumentParser(
-        description=description,
-        epilog=examples,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = argument_parser(description, examples)
     parser.add_argument("--minutes", type=float, default=15, metavar="M", help="time to train (default: 15)")
     options = parser.parse_args(argv)
     with friendly_errors():

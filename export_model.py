@@ -4,7 +4,7 @@ import argparse
 import shlex
 from pathlib import Path
 
-from stylegan_tf.console import friendly_errors, quiet_tensorflow
+from stylegan_tf.console import argument_parser, friendly_errors, positive, quiet_tensorflow
 
 EXAMPLES = """\
 Examples:
@@ -33,21 +33,9 @@ OPTIONS = {
 }
 
 
-def positive(text: str) -> int:
-    """Reads a whole number from 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1")
-    return int(text)
-
-
 def parse_arguments(arguments: list[str] | None) -> tuple[argparse.Namespace, dict]:
     """The options of all formats, and those of the chosen one that were given."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = argument_parser(__doc__, EXAMPLES)
     parser.add_argument("--network", required=True, help="run directory (its newest snapshot) or a snapshot file")
     parser.add_argument("--format", required=True, choices=OPTIONS, help="what to make of it")
     parser.add_argument(

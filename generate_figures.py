@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from stylegan_tf.choices import add_network_options, choose_label, choose_truncation
-from stylegan_tf.console import friendly_errors, quiet_tensorflow
+from stylegan_tf.console import argument_parser, friendly_errors, quiet_tensorflow
 
 EXAMPLES = """\
 Examples:
@@ -20,12 +20,7 @@ Examples:
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = argument_parser(__doc__, EXAMPLES)
     add_network_options(parser)
     parser.add_argument("--outdir", required=True, type=Path, help="where the figures go; created if missing")
     parser.add_argument("--seed", type=int, default=0, help="first of the consecutive seeds used (default: 0)")

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from stylegan_tf.choices import add_network_options, choose_label, choose_truncation
-from stylegan_tf.console import friendly_errors, quiet_tensorflow
+from stylegan_tf.console import argument_parser, friendly_errors, quiet_tensorflow
 
 EXAMPLES = """\
 Examples:
@@ -35,12 +35,7 @@ def parse_seeds(text: str) -> list[int]:
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = argument_parser(__doc__, EXAMPLES)
     add_network_options(parser)
     parser.add_argument("--seeds", required=True, type=parse_seeds, help="as 0-35 or 3,8,20-25; one picture each")
     parser.add_argument("--outdir", required=True, type=Path, help="where the pictures go; created if missing")

@@ -7,7 +7,7 @@ in the run directory. Interrupted work goes on when the same command is given ag
 import argparse
 from pathlib import Path
 
-from stylegan_tf.console import friendly_errors, quiet_tensorflow
+from stylegan_tf.console import argument_parser, friendly_errors, quiet_tensorflow
 
 EXAMPLES = """\
 Examples:
@@ -29,12 +29,7 @@ Examples:
 
 def parse_arguments(arguments=None):
     """Command line to options; what is wrong with it ends the program with exit status 2."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = argument_parser(__doc__, EXAMPLES)
     what = parser.add_argument_group("what is judged")
     what.add_argument(
         "--network", nargs="+", metavar="PATH", help="run directories (the newest snapshot of each) or snapshot files"

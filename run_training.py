@@ -25,7 +25,7 @@ import sys
 import time
 from pathlib import Path
 
-from stylegan_tf.console import friendly_errors, quiet_tensorflow
+from stylegan_tf.console import argument_parser, friendly_errors, quiet_tensorflow
 from training import config as configs
 from training.fields import differences
 from training.options import add_options
@@ -43,12 +43,7 @@ SILENT = {"data", "outdir", "resume", "dry_run", "plot", "desc", *NOT_KEPT.value
 def parse(argv):
     """Command line to options."""
     description, _, examples = __doc__.partition("\n\n")
-    parser = argparse.ArgumentParser(
-        description=description,
-        epilog=examples,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = argument_parser(description, examples)
     add_options(parser)
     options = parser.parse_args(argv)
     known = DATASETS.get(options.dataset)

@@ -5,7 +5,7 @@ import math
 import sys
 from pathlib import Path
 
-from stylegan_tf.console import friendly_errors, quiet_tensorflow
+from stylegan_tf.console import argument_parser, friendly_errors, positive, quiet_tensorflow
 from training.stopping import StopRequest
 
 EXAMPLES = """\
@@ -29,23 +29,19 @@ Exit status: 0 complete, 3 asked to stop, the same command continues, 1 somethin
 STOPPED = 3
 
 
-def positive(kind):
-    """A reader of positive numbers."""
-
-    def read(text):
-        try:
-            value = kind(text)
-        except ValueError:
-            value = 0
-        if not 0 < value < math.inf:
-            raise argparse.ArgumentTypeError(f"{text!r} is no positive number")
-        return value
-
-    return read
+def positive_float(text):
+    """Reads a positive number."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no positive number")
+    return value
 
 
 def share(text):
-    """A reader of shares."""
+    """Reads a share, a number from 0 to below 1."""
     try:
         value = float(text)
     except ValueError:
@@ -56,12 +52,7 @@ def share(text):
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = argument_parser(__doc__, EXAMPLES)
     add = parser.add_argument
     add("--data", required=True, type=Path, help="data set made by dataset_tool.py, with labels")
     add("--out", required=True, type=Path, metavar="FILE", help="file to write, ending in .safetensors")
@@ -73,13 +64,13 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         help="one network an attribute, as in the paper, or one for all, many times faster (default: separate)",
     )
     length = parser.add_mutually_exclusive_group()
-    length.add_argument("--kimg", type=positive(float), help="thousand images for each network (default: 200)")
-    length.add_argument("--minutes", type=positive(float), help="train for so long, all networks together")
-    add("--resolution", type=positive(int), help="of the networks (default: that of the images, 256 at most)")
-    add("--batch", type=positive(int), default=32, help="images for one update (default: 32)")
+    length.add_argument("--kimg", type=positive_float, help="thousand images for each network (default: 200)")
+    length.add_argument("--minutes", type=positive_float, help="train for so long, all networks together")
+    add("--resolution", type=positive, help="of the networks (default: that of the images, 256 at most)")
+    add("--batch", type=positive, default=32, help="images for one update (default: 32)")
     add(
         "--lr",
-        type=positive(float),
+        type=positive_float,
         default=0.001,
         help="learning rate, which falls in the second half (default: 0.001)",
     )
@@ -89,8 +80,8 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         action="store_true",
         help="do not flip images at random: for attributes that know left from right",
     )
-    add("--fmap-base", type=positive(int), default=8192, help="feature maps, as the discriminator's (default: 8192)")
-    add("--fmap-max", type=positive(int), default=512, help="most feature maps of a layer (default: 512)")
+    add("--fmap-base", type=positive, default=8192, help="feature maps, as the discriminator's (default: 8192)")
+    add("--fmap-max", type=positive, default=512, help="most feature maps of a layer (default: 512)")
     add("--dtype", choices=("float32", "bfloat16"), default="float32", help="to train in (default: float32)")
     add("--seed", type=int, default=0, help="decides all random choices (default: 0)")
     options = parser.parse_args(arguments)

@@ -1,14 +1,12 @@
 """Measures how fast data sets are written and read, beside the original's algorithms in the same run."""
 
-import argparse
 import dataclasses
 import json
 import shutil
 import tempfile
 from pathlib import Path
 
-from dataset_tools.options import positive
-from stylegan_tf.console import friendly_errors, quiet_tensorflow
+from stylegan_tf.console import argument_parser, friendly_errors, positive, quiet_tensorflow
 
 EXAMPLES = """\
 Examples:
@@ -41,13 +39,7 @@ QUICK = Amounts(write={32: 12}, read={16: 40, 32: 40}, encoded={16: 20}, seconds
 
 
 def parse_arguments(arguments=None):
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.dataset",
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = argument_parser(__doc__, EXAMPLES, prog="python -m benchmarks.dataset")
     parser.add_argument("--quick", action="store_true", help="tiny amounts, one repeat")
     parser.add_argument("--repeats", type=positive, help="turns of every contender (default: 5)", metavar="N")
     parser.add_argument("--out", type=Path, help="JSON file for all values", metavar="FILE")

@@ -4,7 +4,6 @@ Networks without --network have random weights: good for size, speed and memory,
 Speed and memory are those of ai-edge-litert in a process of its own.
 """
 
-import argparse
 import dataclasses
 import json
 import multiprocessing
@@ -14,8 +13,7 @@ import time
 from pathlib import Path
 
 from benchmarks.measuring import machine
-from dataset_tools.options import positive
-from stylegan_tf.console import friendly_errors, quiet_tensorflow
+from stylegan_tf.console import argument_parser, friendly_errors, positive, quiet_tensorflow
 
 EXAMPLES = """\
 Examples:
@@ -51,13 +49,7 @@ class Row:
 
 
 def parse_arguments(arguments=None):
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.litert",
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = argument_parser(__doc__, EXAMPLES, prog="python -m benchmarks.litert")
     parser.add_argument("--quick", action="store_true", help="one tiny network, few pictures")
     parser.add_argument("--network", help="run directory or snapshot of a trained network, to be measured too")
     parser.add_argument("--pictures", type=positive, help="for the likeness (default: 16)", metavar="N")

@@ -1,6 +1,5 @@
 """Measures a training step against the hardware: its rate, and what a bare convolution reaches in the same run."""
 
-import argparse
 import json
 import statistics
 import sys
@@ -8,8 +7,7 @@ import time
 from pathlib import Path
 
 from benchmarks.measuring import machine
-from dataset_tools.options import positive
-from stylegan_tf.console import friendly_errors, quiet_tensorflow
+from stylegan_tf.console import argument_parser, friendly_errors, positive, quiet_tensorflow
 
 EXAMPLES = """\
 Examples:
@@ -21,13 +19,7 @@ Examples:
 
 
 def parse_arguments(arguments=None):
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.steps",
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = argument_parser(__doc__, EXAMPLES, prog="python -m benchmarks.steps")
     parser.add_argument("--config", choices=("F", "demo"), default="F", help="preset of the networks (default: F)")
     parser.add_argument("--resolution", type=positive, default=32, metavar="R", help="of the networks (default: 32)")
     parser.add_argument("--level", type=int, default=0, metavar="L", help="train at R / 2^L pixels (default: 0)")

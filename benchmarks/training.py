@@ -1,6 +1,5 @@
 """Measures what distribution, checkpoints and reporting add to the training step of the demo network."""
 
-import argparse
 import dataclasses
 import json
 import statistics
@@ -10,8 +9,7 @@ import time
 from pathlib import Path
 
 from benchmarks.material import data_set
-from dataset_tools.options import positive
-from stylegan_tf.console import friendly_errors, quiet_tensorflow
+from stylegan_tf.console import argument_parser, friendly_errors, positive, quiet_tensorflow
 
 EXAMPLES = """\
 Examples:
@@ -22,13 +20,7 @@ Examples:
 
 
 def parse_arguments(arguments=None):
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.training",
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = argument_parser(__doc__, EXAMPLES, prog="python -m benchmarks.training")
     parser.add_argument("--quick", action="store_true", help="a tiny network, few repeats")
     parser.add_argument("--resolution", type=int, help="of the images (default: 64)", metavar="R")
     parser.add_argument("--repeats", type=positive, help="steps of every contender (default: 20)", metavar="N")

@@ -2,6 +2,8 @@
 
 import argparse
 
+from stylegan_tf.console import positive
+
 TRANSFORMS = ("center-crop", "center-crop-wide", "letterbox", "stretch", "random-crop")
 FILTERS = ("lanczos", "box", "bicubic")
 ENCODINGS = ("raw", "png", "webp", "jpeg")
@@ -22,13 +24,6 @@ def size(text):
     """Reads a width in pixels, or WIDTHxHEIGHT."""
     width, cross, height = text.partition("x")
     return (power_of_two(width), positive(height)) if cross else power_of_two(text)
-
-
-def positive(text):
-    """Reads a whole number from 1 on."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
-    return int(text)
 
 
 def channels(text):

@@ -1,11 +1,10 @@
-"""How far a long task is: images, rate and time left."""
+"""How far the work on a data set is."""
 
-import sys
-import time
+from stylegan_tf.progress_line import ProgressLine
 
 
-class Progress:
-    """A live line on a terminal, else a line every ten seconds; silent while there is nothing to wait for.
+class Progress(ProgressLine):
+    """A line of how many pictures are done.
 
     Args:
         total: Pictures that will come.
@@ -13,25 +12,11 @@ class Progress:
     """
 
     def __init__(self, total, done=0):
-        self.total, self.done = total, done
-        self.live = sys.stdout.isatty()
-        self.started = self.shown_at = time.monotonic()
+        super().__init__("", total, "pictures", done)
 
-    def show(self, count):
-        """Say that `count` pictures of the total are done, unless something was said just now."""
-        now = time.monotonic()
-        if now - self.shown_at < (0.2 if self.live else 10):
-            return
-        self.shown_at = now
-        rate = (count - self.done) / (now - self.started)
+    def text(self, count, rate):
         left = clock((self.total - count) / rate) if rate else "unknown time"
-        line = f"{count} of {self.total} pictures, {rate:.{0 if rate >= 10 else 1}f} a second, {left} left"
-        print(f"\r\033[K{line}" if self.live else line, end="" if self.live else "\n", flush=True)
-
-    def clear(self):
-        """Take the live line away."""
-        if self.live:
-            print("\r\033[K", end="", flush=True)
+        return f"{count} of {self.total} pictures, {rate:.{0 if rate >= 10 else 1}f} a second, {left} left"
 
 
 def clock(seconds):

@@ -8,11 +8,11 @@ import tensorflow as tf
 from metrics.fid import frechet_distance
 from metrics.neighbours import density_and_coverage, nearest, radii, realism
 from metrics.precision_recall import share_inside
-from metrics.progress_line import ProgressLine
 from metrics.sampling import as_rgb
 from metrics.statistics import FeatureStatistics
 from stylegan_tf.figures import images_from_seeds, latents_from_seeds
 from stylegan_tf.images import enlarge
+from stylegan_tf.progress_line import ProgressLine
 from stylegan_tf.records import load_labels
 
 MAX_REALS = 10_000  # real images whose neighbourhoods are known, and that are read if no features are given

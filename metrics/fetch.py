@@ -3,7 +3,6 @@
 Each is pinned by its size and its SHA-256. It appears under its name only when it is whole and has both.
 """
 
-import argparse
 import contextlib
 import hashlib
 import http.client
@@ -13,10 +12,10 @@ import time
 import urllib.request
 from pathlib import Path
 
-from metrics.progress_line import ProgressLine
 from metrics.weights import WEIGHTS, cache_directory, check_weights, find_weights, size_of
 from stylegan_tf.arrays import atomic_file
-from stylegan_tf.console import friendly_errors
+from stylegan_tf.console import argument_parser, friendly_errors
+from stylegan_tf.progress_line import ProgressLine
 
 EXAMPLES = """\
 Examples:
@@ -115,13 +114,7 @@ def _connection(url, directory):
 
 
 def parse_arguments(arguments=None):
-    parser = argparse.ArgumentParser(
-        prog="python -m metrics.fetch",
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = argument_parser(__doc__, EXAMPLES, prog="python -m metrics.fetch")
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help=f"what to fetch: {', '.join(WEIGHTS)}; nothing: show what is here"
     )

@@ -13,19 +13,9 @@ import tensorflow as tf
 
 from metrics.devices import full_precision, on_devices
 from metrics.ppl import EPSILON, draw_positions, step_dlatents
-from metrics.progress_line import ProgressLine
 from metrics.reals import real_images
-from metrics.sampling import (
-    as_rgb,
-    box_average,
-    drawn_latents,
-    enlarge,
-    fake_images,
-    own_noise,
-    quantize,
-    shared_noise,
-    step_images,
-)
+from metrics.sampling import as_rgb, attribute_images, feature_images, path_images
+from stylegan_tf.progress_line import ProgressLine
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,12 +128,15 @@ class Gatherer:
         network, level, size = self.network(name), self.subject.level, self._size(batch)
 
         def compute(numbers, fade):
-            images = fake_images(self.generator, numbers, fade, self.seed, level)
-            return network.model(as_rgb(enlarge(quantize(images), level))), _all_finite(images)
+            images, finite = feature_images(self.generator, numbers, fade, self.seed, level)
+            return network.model(images), finite
 
         call = self._compile(("fakes", name, level), compute, size)
         facts = {"network": network.digest, "features": name}
-        batches = self._number_batches(call, count, size)
+
+        def batches(start):
+            return (features for (features,) in self._fake_batches(call, start, count, size))
+
         shape, what = (count, network.width), f"{name} of generated images"
         return self._stored_fakes(("features", name), facts, shape, batches, what, "images")
 
@@ -154,10 +147,8 @@ class Gatherer:
         rows, size = -(-count // minibatch) * minibatch, 2 * minibatch * self.replicas.count
 
         def measure(dlatents, numbers, fade):
-            noise = shared_noise(numbers[0], self.generator, level, self.seed)
-            images = self.generator.synthesis(dlatents, level=level, fade=fade, noise=noise)
-            prepared = as_rgb(step_images(enlarge(images, level)))
-            return network.model([prepared[0::2], prepared[1::2]]), _all_finite(images)
+            images, finite = path_images(self.generator, dlatents, numbers[0], fade, self.seed, level)
+            return network.model(images), finite
 
         mapping = self._compile(("mapping",), lambda latents: (self.generator.mapping(latents),), size)
         call = self._compile(("paths", distance, level), measure, size)
@@ -169,8 +160,7 @@ class Gatherer:
                 paths = np.concatenate(ends), np.concatenate(positions)
                 dlatents = step_dlatents(*paths, space=space, mapping=lambda z: mapping(z)[0], epsilon=EPSILON)
                 shared = np.repeat(numbers, 2 * minibatch)
-                distances, finite = call(dlatents, shared, common=(np.float32(self.subject.fade),))
-                self._check_finite(finite)
+                (distances,) = self._finite(call, dlatents, shared)
                 yield distances[:, np.newaxis] / EPSILON**2
 
         facts = {"network": network.digest, "distance": distance, "minibatch": minibatch}
@@ -188,20 +178,13 @@ class Gatherer:
         size = -(-self._size(batch) // together) * together  # logits must not depend on --batch
 
         def compute(numbers, fade):
-            latents = drawn_latents(numbers, self.generator.latent_size, self.seed)
-            dlatents = self.generator.mapping(latents)
-            noise = own_noise(numbers, self.generator, level, self.seed)
-            images = self.generator.synthesis(dlatents, level=level, fade=fade, noise=noise)
-            seen = box_average(enlarge(images, level), min(256, classifiers.resolution))
-            return latents, dlatents[:, -1], seen, _all_finite(images)
+            resolution = min(256, classifiers.resolution)
+            return attribute_images(self.generator, numbers, fade, self.seed, level, resolution)
 
         call = self._compile(("attributes", level), compute, size)
 
         def batches(start):
-            for first in range(start, count, size):
-                numbers = np.arange(first, min(first + size, count), dtype=np.int32)
-                *points, images, finite = call(numbers, common=(np.float32(self.subject.fade),))
-                self._check_finite(finite)
+            for *points, images in self._fake_batches(call, start, count, size):
                 yield np.hstack([*points, classifiers.logits(images)])
 
         widths = [self.generator.latent_size, self.generator.synthesis.dlatent_size, len(classifiers.names)]
@@ -220,15 +203,19 @@ class Gatherer:
             self._compiled[*key, rows] = on_devices(self.replicas, function, rows)
         return self._compiled[*key, rows]
 
-    def _number_batches(self, call, count, size):
-        def batches(start):
-            for first in range(start, count, size):
-                numbers = np.arange(first, min(first + size, count), dtype=np.int32)
-                features, finite = call(numbers, common=(np.float32(self.subject.fade),))
-                self._check_finite(finite)
-                yield features
+    def _fake_batches(self, call, start, count, size):
+        """Yields what a compiled function says of generated images by number, `size` at a time."""
+        for first in range(start, count, size):
+            yield self._finite(call, np.arange(first, min(first + size, count), dtype=np.int32))
 
-        return batches
+    def _finite(self, call, *arrays):
+        """What a compiled function returns, but for the last: whether all images are finite."""
+        *results, finite = call(*arrays, common=(np.float32(self.subject.fade),))
+        if not finite.all():
+            raise ValueError(
+                f"{self.subject.name}: its images hold NaN or infinity; the training diverged, use an earlier snapshot"
+            )
+        return results
 
     def _paths(self, number, minibatch, sampling):
         random = np.random.default_rng([self.seed, number])
@@ -259,13 +246,3 @@ class Gatherer:
     def _check_style(self, what):
         if not hasattr(self.generator, "mapping"):
             raise ValueError(f"{self.subject.name}: a Progressive GAN has no w, so there is no {what}; leave it out")
-
-    def _check_finite(self, finite):
-        if not finite.all():
-            raise ValueError(
-                f"{self.subject.name}: its images hold NaN or infinity; the training diverged, use an earlier snapshot"
-            )
-
-
-def _all_finite(images):
-    return tf.reduce_all(tf.math.is_finite(images))

@@ -22,6 +22,7 @@ import keras
 import numpy as np
 from keras import ops as K
 
+from metrics.image_layers import Resize, fixed_model, normalization_as_affine, picture_input, with_weights
 from metrics.inception_blocks import NETWORK, Convolution, Pool, input_channels
 from metrics.named_arrays import check_arrays
 
@@ -109,22 +110,8 @@ def _names_in_port():
     return names
 
 
-class LegacyResize(keras.layers.Layer):
-    """TensorFlow 1's ResizeBilinear, to the bit: corners not aligned, pixel centres ignored.
-
-    Args:
-        size: Height and width of the output, in pixels.
-
-    Shapes:
-        input [N, H, W, C], output [N, size, size, C].
-    """
-
-    def __init__(self, size, **kwargs):
-        super().__init__(dtype="float32", **kwargs)
-        self.size = size
-
-    def compute_output_shape(self, input_shape):
-        return (input_shape[0], self.size, self.size, input_shape[3])
+class LegacyResize(Resize):
+    """TensorFlow 1's ResizeBilinear, to the bit: corners not aligned, pixel centres ignored."""
 
     def call(self, images):
         height, width = K.shape(images)[1:3]
@@ -169,7 +156,7 @@ def build_inception(arrays, output="features"):
     if output not in OUTPUTS:
         raise ValueError(f"the Inception network has no output {output!r}: choose from {', '.join(OUTPUTS)}")
     check_arrays(arrays, array_shapes(), "the FID Inception network")
-    images = keras.Input((None, None, 3), dtype="float32", name="images")
+    images = picture_input()
     x = LegacyResize(SIZE, name="ResizeBilinear")(images)
     x = keras.layers.Rescaling(1 / 128, offset=-1, dtype="float32", name="Mul")(x)
     for step in NETWORK:
@@ -177,10 +164,8 @@ def build_inception(arrays, output="features"):
     x = keras.layers.GlobalAveragePooling2D(data_format="channels_last", dtype="float32", name="pool_3")(x)
     if output == "softmax":
         classes = keras.layers.Dense(CLASSES, activation="softmax", use_bias=False, dtype="float32", name="softmax")
-        x = _with_weights(classes, x, arrays["softmax/weights"])
-    model = keras.Model(images, x, name=f"inception_{output}")
-    model.trainable = False
-    return model
+        x = with_weights(classes, x, arrays["softmax/weights"])
+    return fixed_model(images, x, f"inception_{output}")
 
 
 def _apply(step, x, arrays):
@@ -193,24 +178,13 @@ def _apply(step, x, arrays):
         size = (step.height, step.width)
         options |= {"strides": step.stride, "padding": step.padding, "activation": "relu"}
         layer = keras.layers.Conv2D(step.filters, size, kernel_initializer="zeros", **options)
-        return _with_weights(layer, x, *_folded(step.name, arrays))
+        return with_weights(layer, x, *_folded(step.name, arrays))
     outputs = [functools.reduce(lambda x, step: _apply(step, x, arrays), branch, x) for branch in step.branches]
     return keras.layers.Concatenate(dtype="float32", name=f"{options['name']}.join")(outputs)
 
 
 def _folded(name, arrays):
-    """Kernel and bias of convolution and batch normalization together:
-
-    (w * x - mean) gamma / sqrt(variance + epsilon) + beta
-    """
-    part = {part: arrays[f"{name}/batchnorm/{part}"].astype(np.float64) for part in NORMALIZATION}
-    factor = part["gamma"] / np.sqrt(part["moving_variance"] + EPSILON)
-    kernel = arrays[f"{name}/conv2d_params"] * factor
-    return kernel.astype(np.float32), (part["beta"] - part["moving_mean"] * factor).astype(np.float32)
-
-
-def _with_weights(layer, x, *weights):
-    """Output of a new layer for input x, its weights set."""
-    output = layer(x)
-    layer.set_weights(weights)
-    return output
+    """Kernel and bias of convolution and batch normalization together."""
+    parts = (arrays[f"{name}/batchnorm/{part}"] for part in ("gamma", "beta", "moving_mean", "moving_variance"))
+    factor, bias = normalization_as_affine(*parts, EPSILON)
+    return (arrays[f"{name}/conv2d_params"] * factor).astype(np.float32), bias.astype(np.float32)

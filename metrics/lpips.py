@@ -10,8 +10,9 @@ import keras
 import numpy as np
 from keras import ops as K
 
+from metrics.image_layers import PixelScaling, fixed_model, picture_input, with_weights
 from metrics.named_arrays import check_arrays
-from metrics.vgg16 import STAGES, PixelScaling, build_vgg16
+from metrics.vgg16 import STAGES, build_vgg16
 
 SMALLEST = 16  # pixels: the last of the feature maps is 16 times smaller than the picture
 # Mean and deviation of ImageNet's pixels as the published program has them, rounded, for pixels in [-1, 1]: here [0, 1]
@@ -56,14 +57,22 @@ def build_lpips(vgg_arrays, head_arrays):
     """
     check_arrays(head_arrays, head_shapes(), "LPIPS' heads for VGG16 (vgg.pth of version 0.1)")
     features = build_vgg16(vgg_arrays, output="lpips layers")
-    images = [keras.Input((None, None, 3), dtype="float32", name=name) for name in ("a", "b")]
     scaling = PixelScaling(MEAN, DEVIATION, smallest=SMALLEST, name="scaling")
-    maps = zip(*(features(scaling(image)) for image in images), strict=True)
-    terms = []
-    for name, pair in zip(head_shapes(), maps, strict=True):
-        layer = LayerDistance(dtype="float32", name=name.partition(".")[0])
-        terms.append(layer(list(pair)))
-        layer.set_weights([np.ravel(head_arrays[name])])
-    model = keras.Model(images, keras.layers.Add(dtype="float32", name="distance")(terms), name="lpips")
-    model.trainable = False
-    return model
+    heads = {name.partition(".")[0]: np.ravel(head_arrays[name]) for name in head_shapes()}
+    return distance_model(lambda images: features(scaling(images)), heads, "lpips")
+
+
+def distance_model(feature_maps, heads, name):
+    """The sum of the `LayerDistance`s of two pictures.
+
+    Args:
+        feature_maps: Function of pictures [N, H, W, 3] to a list of maps [N, h, w, C].
+        heads: {name of the layer: weights [C]} for each of the maps.
+        name: Of the model.
+    """
+    images = [picture_input(which) for which in ("a", "b")]
+    terms = [
+        with_weights(LayerDistance(dtype="float32", name=layer), list(pair), head)
+        for (layer, head), pair in zip(heads.items(), zip(*map(feature_maps, images), strict=True), strict=True)
+    ]
+    return fixed_model(images, keras.layers.Add(dtype="float32", name="distance")(terms), name)

@@ -9,9 +9,9 @@ import dataclasses
 import keras
 import numpy as np
 
-from metrics.lpips import LayerDistance
+from metrics.image_layers import fixed_model, normalization_as_affine, picture_input, torchvision_pixels, with_weights
+from metrics.lpips import distance_model
 from metrics.named_arrays import check_arrays
-from metrics.vgg16 import DEVIATION, MEAN, SIZE, PixelScaling, SmoothResize
 
 WIDTH = 1280
 CLASSES = 1000
@@ -104,17 +104,14 @@ def build_mobilenet_v2(arrays, output="features"):
         raise ValueError(f"MobileNetV2 has no output {output!r}: choose from {', '.join(OUTPUTS)}")
     arrays = {name: array for name, array in arrays.items() if not name.endswith(".num_batches_tracked")}
     check_arrays(arrays, array_shapes(), "MobileNetV2 (torchvision's mobilenet_v2-b0353104.pth)")
-    images = keras.Input((None, None, 3), dtype="float32", name="images")
-    pixels = PixelScaling(MEAN, DEVIATION, name="scaling")(SmoothResize(SIZE, name="resize")(images))
-    x, inner_layers = _apply(_first(), pixels, arrays), []
+    images = picture_input()
+    x, inner_layers = _apply(_first(), torchvision_pixels(images), arrays), []
     for name, convolutions in _blocks().items():
         x = _residual(name, convolutions, x, arrays)
         if name in INNER_LAYERS:
             inner_layers.append(x)
     outputs = inner_layers if output == "layers" else _head(_apply(_last(), x, arrays), arrays, output)
-    model = keras.Model(images, outputs, name=f"mobilenet_v2_{output}")
-    model.trainable = False
-    return model
+    return fixed_model(images, outputs, f"mobilenet_v2_{output}")
 
 
 def build_distance(arrays):
@@ -134,16 +131,8 @@ def build_distance(arrays):
         be trained.
     """
     network = build_mobilenet_v2(arrays, "layers")
-    images = [keras.Input((None, None, 3), dtype="float32", name=name) for name in ("a", "b")]
-    terms = []
-    for name, pair in zip(INNER_LAYERS, zip(*map(network, images), strict=True), strict=True):
-        layer = LayerDistance(dtype="float32", name=name)
-        terms.append(layer(list(pair)))
-        layer.set_weights([np.ones(pair[0].shape[-1])])
-    distance = keras.layers.Add(dtype="float32", name="distance")(terms)
-    model = keras.Model(images, distance, name="mobilenet_v2_distance")
-    model.trainable = False
-    return model
+    heads = {name: np.ones(maps.shape[-1]) for name, maps in zip(INNER_LAYERS, network.outputs, strict=True)}
+    return distance_model(network, heads, "mobilenet_v2_distance")
 
 
 def _head(x, arrays, output):
@@ -152,7 +141,7 @@ def _head(x, arrays, output):
     if output == "features":
         return x
     layer = keras.layers.Dense(CLASSES, "softmax", kernel_initializer="zeros", dtype="float32", name="softmax")
-    return _with_weights(layer, x, arrays["classifier.1.weight"].T, arrays["classifier.1.bias"])
+    return with_weights(layer, x, arrays["classifier.1.weight"].T, arrays["classifier.1.bias"])
 
 
 def _residual(name, convolutions, x, arrays):
@@ -174,22 +163,13 @@ def _apply(convolution, x, arrays):
         layer = keras.layers.DepthwiseConv2D(convolution.size, depthwise_initializer="zeros", **options)
     else:
         layer = keras.layers.Conv2D(convolution.filters, convolution.size, kernel_initializer="zeros", **options)
-    return _with_weights(layer, x, *_folded(convolution, arrays))
+    return with_weights(layer, x, *_folded(convolution, arrays))
 
 
 def _folded(convolution, arrays):
     """Kernel [size, size, in, out] (or [size, size, channels, 1]) and bias of convolution and batch normalization."""
-    gamma, beta, mean, variance = (
-        arrays[f"{convolution.normalization}.{part}"].astype(np.float64) for part in NORMALIZATION
-    )
-    factor = gamma / np.sqrt(variance + EPSILON)
+    parts = (arrays[f"{convolution.normalization}.{part}"] for part in NORMALIZATION)
+    factor, bias = normalization_as_affine(*parts, EPSILON)
     kernel = arrays[f"{convolution.name}.weight"] * factor[:, None, None, None]
     kernel = kernel.transpose((2, 3, 0, 1) if convolution.per_channel else (2, 3, 1, 0))
-    return kernel.astype(np.float32), (beta - mean * factor).astype(np.float32)
-
-
-def _with_weights(layer, x, *weights):
-    """Output of a new layer for input x, its weights set."""
-    output = layer(x)
-    layer.set_weights(weights)
-    return output
+    return kernel.astype(np.float32), bias.astype(np.float32)

@@ -4,13 +4,10 @@ A set of features stands for a region, the union of balls around each, which rea
 paper uses VGG16 features of 50 000 images on each side.
 """
 
-import math
-
 import numpy as np
 
 from metrics.intervals import of_share
-
-CHUNK = 1 << 22  # distances, or components of features, held at a time: 32 MB
+from metrics.neighbours import check_finite, squared_distances, squared_radii
 
 
 def precision_and_recall(reals, fakes, k=3):
@@ -48,42 +45,11 @@ def precision_and_recall_estimates(reals, fakes, k=3):
 
 def share_inside(points, centres, k):
     """Share of `points` [M, D] that lie in the k-th neighbour ball of at least one of `centres` [N, D]."""
-    radii = neighbour_distances(centres, k)
+    reach = squared_radii(centres, k)
     inside = np.zeros(len(points), bool)
-    for rows, columns, distances in _squared_distances(points, centres):
-        inside[rows] |= (distances <= radii[columns]).any(axis=1)
+    for rows, columns, squares in squared_distances(points, centres):
+        inside[rows] |= (squares <= reach[columns]).any(axis=1)
     return float(inside.mean())
-
-
-def neighbour_distances(points, k):
-    """Squared distance of each of `points` [N, D] to its k-th nearest other: [N]."""
-    nearest = np.full([len(points), k + 1], np.inf)  # number 0 is the distance to itself
-    for rows, _, distances in _squared_distances(points, points):
-        nearest[rows] = np.partition(np.hstack([nearest[rows], distances]), k, axis=1)[:, : k + 1]
-    return nearest.max(axis=1)
-
-
-def _squared_distances(a, b):
-    """Squared distances of [M, D] to [N, D]: part by part (slice of M, slice of N, [m, n])."""
-    centre = np.asarray(b[: _rows(b)], np.float64).mean(
-        axis=0
-    )  # |a|² + |b|² - 2 a·b loses fewer digits near the origin
-    for rows in _parts(a):
-        left = a[rows] - centre
-        lengths = np.square(left).sum(axis=1)[:, np.newaxis]
-        for columns in _parts(b):
-            right = b[columns] - centre
-            distances = lengths + np.square(right).sum(axis=1) - 2 * left @ right.T
-            yield rows, columns, np.maximum(distances, 0)
-
-
-def _rows(features):
-    """Rows of a part: neither it nor the distances to another part exceed `CHUNK` numbers."""
-    return max(1, min(CHUNK // features.shape[1], math.isqrt(CHUNK)))
-
-
-def _parts(features):
-    return [slice(start, start + _rows(features)) for start in range(0, len(features), _rows(features))]
 
 
 def _checked(features, name, k):
@@ -92,6 +58,5 @@ def _checked(features, name, k):
         raise ValueError(f"k is {k}: a ball reaches to its 1st neighbour at least")
     if features.ndim != 2 or len(features) <= k:
         raise ValueError(f"{name} have shape {list(features.shape)}: give [N, D], of more than k = {k} images")
-    if not all(np.isfinite(features[part]).all() for part in _parts(features)):
-        raise ValueError(f"{name} contain NaN or infinity: the generator or the feature network is broken")
+    check_finite(features, name)
     return features

@@ -5,7 +5,6 @@ The page is `report_page.html` beside this file, with what `diagnosis` found fil
 """
 
 import html
-import re
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from metrics.diagnosis import NEIGHBOURS, Samples, diagnose
 from metrics.report_parts import picture, table, viewed
 from stylegan_tf.arrays import atomic_file, writing
 from stylegan_tf.images import image_grid
+from stylegan_tf.page import definitions, fill
 from stylegan_tf.record_manifest import read_manifest
 
 PAGE = Path(__file__).with_name("report_page.html")
@@ -88,10 +88,9 @@ def write_report(
             for key, (title, body) in parts.items()
         ),
     }
-    page = re.sub(r"{{(\w+)}}", lambda match: filled[match[1]], PAGE.read_text(encoding="utf-8"))
     path = directory / "report.html"
     with atomic_file(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(fill(PAGE, filled), encoding="utf-8")
     return path
 
 
@@ -109,7 +108,7 @@ def _facts(samples, subject, data, features, found):
         "precision, recall": "{precision:.3f}, {recall:.3f}".format(**found.untruncated),
         "density, coverage": "{density:.3f}, {coverage:.3f}".format(**found.untruncated),
     }
-    return "".join(f"<div><dt>{name}</dt><dd>{html.escape(text)}</dd></div>" for name, text in facts.items() if text)
+    return definitions(facts.items())
 
 
 def _results(results):

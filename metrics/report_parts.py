@@ -1,6 +1,5 @@
 """Pieces of the report's page: pictures and tables as HTML."""
 
-import base64
 import html
 import io
 
@@ -8,6 +7,7 @@ import numpy as np
 import PIL.Image
 
 from stylegan_tf.images import enlarge, preview, viewing_factor
+from stylegan_tf.page import picture_source
 
 MAX_CELL = 192  # pixels of a picture beside others
 
@@ -33,8 +33,7 @@ def picture(image, alt, longest):
     else:
         data, (width, height) = preview(image, longest)
         kind, style = "jpeg", ""
-    source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-    return f'<img{style} src="{source}" alt="{html.escape(alt)}" width="{width}" height="{height}">'
+    return f'<img{style} src="{picture_source(kind, data)}" alt="{html.escape(alt)}" width="{width}" height="{height}">'
 
 
 def table(name, heads, rows):

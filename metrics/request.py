@@ -5,9 +5,9 @@ import difflib
 
 from metrics.features import FEATURE_NETWORKS, PERCEPTUAL_DISTANCES, missing_weights
 from metrics.fetch import fetch
-from metrics.progress_line import ProgressLine
 from metrics.table import FEATURES, METRICS
 from metrics.weights import WEIGHTS, find_weights
+from stylegan_tf.progress_line import ProgressLine
 
 MEGABYTE = 10**6
 SMALLEST = 20  # images: with fewer no interval means anything

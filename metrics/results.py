@@ -7,7 +7,7 @@ from pathlib import Path
 from metrics.table import METRICS
 from stylegan_tf.arrays import writing
 from stylegan_tf.curves import read_stats
-from training.progress import clock
+from stylegan_tf.progress_line import clock
 
 NAME_COLUMNS, TIME_COLUMNS = 30, 12
 

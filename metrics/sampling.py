@@ -58,6 +58,46 @@ def fake_images(generator, numbers, fade, seed, level=0):
     return generator(latents, level=level, fade=fade, noise=noise, validation=True)
 
 
+def feature_images(generator, numbers, fade, seed, level):
+    """What a feature network sees of `fake_images`: ([N, R, R, 3] from 0 to 255, whether all are finite)."""
+    images = fake_images(generator, numbers, fade, seed, level)
+    return as_rgb(enlarge(quantize(images), level)), _all_finite(images)
+
+
+def path_images(generator, dlatents, minibatch, fade, seed, level):
+    """What a perceptual distance sees of a minibatch of steps on paths.
+
+    Args:
+        generator, fade, seed, level: As for `fake_images`.
+        dlatents: What `metrics.ppl.step_dlatents` returns: the ends of step i in rows 2i and 2i + 1.
+        minibatch: Its number; all images of a minibatch share their noise.
+
+    Returns:
+        ([starts, ends], whether all are finite).
+    """
+    noise = shared_noise(minibatch, generator, level, seed)
+    images = generator.synthesis(dlatents, level=level, fade=fade, noise=noise)
+    prepared = as_rgb(step_images(enlarge(images, level)))
+    return [prepared[0::2], prepared[1::2]], _all_finite(images)
+
+
+def attribute_images(generator, numbers, fade, seed, level, size):
+    """What attribute classifiers see of images by number, and where these lie.
+
+    Args:
+        generator, numbers, fade, seed, level: As for `fake_images`.
+        size: Of the images at most, in pixels.
+
+    Returns:
+        (z [N, Z], w of the last layer [N, D], images [N, S, S, C], whether all are finite).
+    """
+    latents = drawn_latents(numbers, generator.latent_size, seed)
+    dlatents = generator.mapping(latents)
+    noise = own_noise(numbers, generator, level, seed)
+    images = generator.synthesis(dlatents, level=level, fade=fade, noise=noise)
+    return latents, dlatents[:, -1], box_average(enlarge(images, level), size), _all_finite(images)
+
+
 def uses_noise(generator):
     """Whether a generator has noise inputs."""
     return getattr(getattr(generator, "synthesis", None), "use_noise", False)
@@ -97,3 +137,7 @@ def step_images(images):
     unit = images.shape[1] // 8
     faces = images[:, 3 * unit : 7 * unit, 2 * unit : 6 * unit]
     return (box_average(faces, NETWORK_SIZE) + 1) * 127.5
+
+
+def _all_finite(images):
+    return tf.reduce_all(tf.math.is_finite(images))

@@ -1,14 +1,10 @@
-"""The metrics: what each is called, needs and computes."""
+"""The metrics: what each is called, needs and computes.
+
+Formulas are imported when they are computed: command lines only want the names, at once.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-
-from metrics.fid import frechet_estimate
-from metrics.inception_score import inception_score_estimate
-from metrics.kid import kernel_estimate
-from metrics.linear_separability import separability_estimate
-from metrics.ppl import path_length_estimate
-from metrics.precision_recall import precision_and_recall_estimates
 
 FEATURES = ("inception", "mobilenet_v2")
 # what stands in for the networks of the published metrics with --features mobilenet_v2
@@ -63,38 +59,52 @@ class Metric:
 
 
 def frechet(gather, network, count, minibatch):
+    from metrics.fid import frechet_estimate
+
     reals = gather.reals(network, count, minibatch)
     return {"": frechet_estimate(reals, gather.fakes(network, count, minibatch))}
 
 
 def frechet_full(gather, network, count, minibatch):
+    from metrics.fid import frechet_estimate
+
     reals = gather.reals(network, gather.data.count, minibatch)
     return {"": frechet_estimate(reals, gather.fakes(network, count, minibatch))}
 
 
 def kernel(gather, network, count, minibatch):
+    from metrics.kid import kernel_estimate
+
     reals = gather.reals(network, count, minibatch)
     return {"": kernel_estimate(reals, gather.fakes(network, count, minibatch), seed=gather.seed)}
 
 
 def precision_recall(gather, network, count, minibatch):
+    from metrics.precision_recall import precision_and_recall_estimates
+
     reals = gather.reals(network, count, minibatch)
     precision, recall = precision_and_recall_estimates(reals, gather.fakes(network, count, minibatch), k=3)
     return {"_precision": precision, "_recall": recall}
 
 
 def inception_score(gather, network, count, minibatch):
+    from metrics.inception_score import inception_score_estimate
+
     return {"": inception_score_estimate(gather.fakes(network, count, minibatch))}
 
 
 def path_length(space, sampling):
     def compute(gather, network, count, minibatch):
+        from metrics.ppl import path_length_estimate
+
         return {"": path_length_estimate(*gather.path_lengths(space, sampling, network, count, minibatch))}
 
     return compute
 
 
 def separability(gather, _, count, minibatch):
+    from metrics.linear_separability import separability_estimate
+
     z, w, logits = gather.attributes(count, minibatch)
     return {
         suffix: separability_estimate(points, logits, count // 2, seed=gather.seed)

@@ -3,15 +3,13 @@ and recall are measured, its convolutions are the backbone of LPIPS.
 """
 
 import keras
-import numpy as np
-from keras import ops as K
 
+from metrics.image_layers import TORCHVISION_SIZE, fixed_model, picture_input, torchvision_pixels, with_weights
 from metrics.named_arrays import check_arrays
 
-SIZE = 224  # pixels, both ways
 WIDTH = 4096  # of the fully connected layers
 CLASSES = 1000
-LAST_AREA = SIZE // 32  # height and width of the last feature maps
+LAST_AREA = TORCHVISION_SIZE // 32  # height and width of the last feature maps
 OUTPUTS = ("fc2", "lpips layers")
 
 # number of the layer in torchvision's `features`: filters; a stage ends with the layer that LPIPS looks at
@@ -22,8 +20,6 @@ STAGES = (
     {17: 512, 19: 512, 21: 512},
     {24: 512, 26: 512, 28: 512},
 )
-MEAN = (0.485, 0.456, 0.406)  # of ImageNet's pixels, in [0, 1]
-DEVIATION = (0.229, 0.224, 0.225)
 LAYOUT = {"data_format": "channels_last"}
 
 
@@ -45,62 +41,6 @@ def classifier_shapes():
         shapes[f"classifier.{number}.bias"] = (outputs,)
         inputs = outputs
     return shapes
-
-
-class SmoothResize(keras.layers.Layer):
-    """Bilinear resize that averages when it shrinks: the filter is a triangle as wide as two target pixels.
-
-    Args:
-        size: Height and width of the output, in pixels.
-
-    Shapes:
-        input [N, H, W, C], output [N, size, size, C].
-    """
-
-    def __init__(self, size, **kwargs):
-        super().__init__(dtype="float32", **kwargs)
-        self.size = size
-
-    def compute_output_shape(self, input_shape):
-        return (input_shape[0], self.size, self.size, input_shape[3])
-
-    def call(self, images):
-        height, width = K.shape(images)[1:3]
-        images = K.einsum("ih,nhwc->niwc", self._shares(height), images)
-        return K.einsum("jw,niwc->nijc", self._shares(width), images)
-
-    def _shares(self, size):
-        """How much of each pixel goes into each target pixel, [self.size, size]."""
-        # distance of pixel centres (j + 1/2) / size and (i + 1/2) / self.size, in whole numbers as long as possible
-        targets = (2 * K.arange(self.size, dtype="int32") + 1) * size
-        distance = K.abs((2 * K.arange(size, dtype="int32") + 1) * self.size - targets[:, None])
-        shares = K.relu(1.0 - K.cast(distance, "float32") / K.cast(2 * K.maximum(size, self.size), "float32"))
-        return shares / K.sum(shares, axis=1, keepdims=True)
-
-
-class PixelScaling(keras.layers.Layer):
-    """Pixels as convolutions expect them: (x / 255 - mean) / deviation in every channel.
-
-    Args:
-        mean, deviation: [C], of pixels in [0, 1].
-        smallest: Height and width that images must have at least, in pixels.
-
-    Shapes:
-        input [N, H, W, C], output the same.
-    """
-
-    def __init__(self, mean, deviation, smallest=1, **kwargs):
-        super().__init__(dtype="float32", **kwargs)
-        self.mean = np.asarray(mean, np.float32)
-        self.deviation = np.asarray(deviation, np.float32)
-        self.smallest = smallest
-
-    def call(self, images):
-        for size in images.shape[1:3]:
-            if size is not None and size < self.smallest:
-                least = f"{self.smallest}x{self.smallest}"
-                raise ValueError(f"images {list(images.shape)} are too small: give {least} pixels or more")
-        return (images / 255.0 - self.mean) / self.deviation
 
 
 def build_vgg16(arrays, output="fc2"):
@@ -130,15 +70,9 @@ def build_vgg16(arrays, output="fc2"):
         arrays = {name: array for name, array in arrays.items() if not name.startswith("classifier.")}
     shapes = convolution_shapes() | (classifier_shapes() if whole else {})
     check_arrays(arrays, shapes, "VGG16 (torchvision's vgg16-397923af.pth)")
-    images = keras.Input((None, None, 3), dtype="float32", name="images")
-    if whole:
-        pixels = PixelScaling(MEAN, DEVIATION, name="scaling")(SmoothResize(SIZE, name="resize")(images))
-        outputs = _fully_connected(_feature_maps(pixels, arrays)[-1], arrays)
-    else:
-        outputs = _feature_maps(images, arrays)
-    model = keras.Model(images, outputs, name="vgg16")
-    model.trainable = False
-    return model
+    images = picture_input()
+    maps = _feature_maps(torchvision_pixels(images) if whole else images, arrays)
+    return fixed_model(images, _fully_connected(maps[-1], arrays) if whole else maps, "vgg16")
 
 
 def _feature_maps(x, arrays):
@@ -148,8 +82,9 @@ def _feature_maps(x, arrays):
         if outputs:
             x = _halved(x)
         for number, filters in stage.items():
-            layer = keras.layers.Conv2D(filters, 3, padding="same", **_options(f"features.{number}"), **LAYOUT)
-            x = _with_weights(layer, x, arrays, arrays[f"{layer.name}.weight"].transpose(2, 3, 1, 0))
+            name = f"features.{number}"
+            layer = keras.layers.Conv2D(filters, 3, padding="same", **_options(name), **LAYOUT)
+            x = with_weights(layer, x, arrays[f"{name}.weight"].transpose(2, 3, 1, 0), arrays[f"{name}.bias"])
         outputs.append(x)
     return outputs
 
@@ -162,20 +97,13 @@ def _fully_connected(x, arrays):
     """Output of the second fully connected layer for the last feature maps."""
     x = keras.layers.Flatten(dtype="float32", **LAYOUT)(_halved(x))
     for number in (0, 3):
-        layer = keras.layers.Dense(WIDTH, **_options(f"classifier.{number}"))
-        kernel = arrays[f"{layer.name}.weight"]
+        name = f"classifier.{number}"
+        kernel = arrays[f"{name}.weight"]
         if number == 0:  # torchvision flattens [channels, height, width], we [height, width, channels]
             kernel = kernel.reshape(WIDTH, -1, LAST_AREA, LAST_AREA).transpose(0, 2, 3, 1).reshape(kernel.shape)
-        x = _with_weights(layer, x, arrays, kernel.T)
+        x = with_weights(keras.layers.Dense(WIDTH, **_options(name)), x, kernel.T, arrays[f"{name}.bias"])
     return x
 
 
 def _options(name):
     return {"activation": "relu", "kernel_initializer": "zeros", "dtype": "float32", "name": name}
-
-
-def _with_weights(layer, x, arrays, kernel):
-    """Output of a new layer for input x, its weights set."""
-    output = layer(x)
-    layer.set_weights([kernel, arrays[f"{layer.name}.bias"]])
-    return output

@@ -1,8 +1,33 @@
-"""What the command lines share: errors as one line, TensorFlow without its chatter. Imports nothing heavy."""
+"""What the command lines share: a parser, errors as one line, TensorFlow without its chatter. Imports nothing heavy."""
 
+import argparse
 import contextlib
 import os
 import sys
+
+
+def argument_parser(doc: str, examples: str, prog: str | None = None) -> argparse.ArgumentParser:
+    """A parser that shows both texts as they are written, and takes no abbreviation of an option.
+
+    Args:
+        doc: What the program does; comes before the options.
+        examples: Comes after them.
+        prog: How the program is called; None for the name of the script.
+    """
+    return argparse.ArgumentParser(
+        prog=prog,
+        description=doc,
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def positive(text: str) -> int:
+    """Reads a whole number from 1 on."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
+    return int(text)
 
 
 @contextlib.contextmanager

@@ -11,6 +11,8 @@ import functools
 import keras
 from keras import ops
 
+from stylegan_tf.gradients import with_gradient
+
 
 def convolve(x, kernel, stride):
     """Convolution with zero padding: [N, H, W, C] and [K, K, C, F] to [N, H / stride, W / stride, F].
@@ -21,18 +23,10 @@ def convolve(x, kernel, stride):
     def forward(x, kernel):
         return ops.conv(x, kernel, strides=stride, padding="same", data_format="channels_last")
 
-    if _has_accelerator():
-        return forward(x, kernel)
+    def backward(dy, x, kernel):
+        return spread(dy, kernel, stride), kernel_gradient(x, dy, kernel.shape[0], stride)
 
-    @ops.custom_gradient
-    def differentiable(x, kernel):
-        def grad(*args, upstream=None):
-            dy = args[0] if upstream is None else upstream
-            return spread(dy, kernel, stride), kernel_gradient(x, dy, kernel.shape[0], stride)
-
-        return forward(x, kernel), grad
-
-    return differentiable(x, kernel)
+    return (forward if has_accelerator() else with_gradient(forward, backward))(x, kernel)
 
 
 def spread(y, kernel, stride):
@@ -41,18 +35,10 @@ def spread(y, kernel, stride):
     def forward(y, kernel):
         return ops.conv_transpose(y, kernel, strides=stride, padding="same", data_format="channels_last")
 
-    if _has_accelerator():
-        return forward(y, kernel)
+    def backward(dx, y, kernel):
+        return convolve(dx, kernel, stride), kernel_gradient(dx, y, kernel.shape[0], stride)
 
-    @ops.custom_gradient
-    def differentiable(y, kernel):
-        def grad(*args, upstream=None):
-            dx = args[0] if upstream is None else upstream
-            return convolve(dx, kernel, stride), kernel_gradient(dx, y, kernel.shape[0], stride)
-
-        return forward(y, kernel), grad
-
-    return differentiable(y, kernel)
+    return (forward if has_accelerator() else with_gradient(forward, backward))(y, kernel)
 
 
 def kernel_gradient(x, dy, size, stride):
@@ -83,5 +69,6 @@ def kernel_gradient(x, dy, size, stride):
 
 
 @functools.cache
-def _has_accelerator():
+def has_accelerator():
+    """Whether there is any device but processors."""
     return any(not name.startswith("cpu") for name in keras.distribution.list_devices())

@@ -10,6 +10,7 @@ A directory appears under its name when it is complete; what fails leaves nothin
 """
 
 import contextlib
+import functools
 import os
 import re
 import shutil
@@ -107,13 +108,9 @@ def export_litert(
     """
     from stylegan_tf import litert
 
-    with _new_directory(directory) as (target, partial):
-        chosen = dict(batch=batch, quantize=quantize, noise=noise)
-        for name in _parts(part):
-            content = litert.convert(generator, name, **chosen, **_said_inside(card))
-            (partial / f"{name}.tflite").write_bytes(content)
-        write_card(card, partial, "LiteRT", _how_to_use(LITERT_USE, partial, ".tflite"), part=part, **chosen)
-    return target
+    convert = functools.partial(litert.convert, generator)
+    chosen = dict(part=part, batch=batch, quantize=quantize, noise=noise)
+    return _export_parts(convert, card, directory, "LiteRT", ".tflite", LITERT_USE, **chosen)
 
 
 def export_onnx(
@@ -130,12 +127,8 @@ def export_onnx(
     """
     from stylegan_tf import onnx_model
 
-    with _new_directory(directory) as (target, partial):
-        for name in _parts(part):
-            content = onnx_model.convert(generator, name, noise=noise, **_said_inside(card))
-            (partial / f"{name}.onnx").write_bytes(content)
-        write_card(card, partial, "ONNX", _how_to_use(ONNX_USE, partial, ".onnx"), part=part, noise=noise)
-    return target
+    convert = functools.partial(onnx_model.convert, generator)
+    return _export_parts(convert, card, directory, "ONNX", ".onnx", ONNX_USE, part=part, noise=noise)
 
 
 def export_web(generator, card: dict, directory: str | os.PathLike, *, quantize: str = "float16") -> Path:
@@ -152,21 +145,25 @@ def export_web(generator, card: dict, directory: str | os.PathLike, *, quantize:
 FORMATS = {"savedmodel": export_savedmodel, "litert": export_litert, "onnx": export_onnx, "web": export_web}
 
 
-def _parts(part):
-    """The files to write for `--part`."""
-    return ("mapping", "synthesis") if part == "both" else (part,)
+def _export_parts(convert, card, directory, title, ending, use, *, part, **options):
+    """Writes a single file for the part, two for "both", and the card. Returns the directory.
 
-
-def _said_inside(card):
-    """How far the network has grown, and what a single file says of it: the card without the training."""
-    metadata = {name: value for name, value in card.items() if name != "training"}
-    return {"level": card["level"], "fade": card["fade"], "metadata": metadata}
-
-
-def _how_to_use(text, directory, ending):
-    """The text with the names of the files that were written."""
-    files = sorted(path.name for path in directory.glob(f"*{ending}"))
-    return text.format(files=" ".join(files), file=files[-1])
+    Args:
+        convert: From the name of a part, what is known of the network, and the options to the content of its file.
+        card, directory: As for all formats.
+        title, ending, use: Of the format: what the card calls it, how its files end, what the card says of their use.
+        part, options: As they were chosen.
+    """
+    parts = ("mapping", "synthesis") if part == "both" else (part,)
+    files = [f"{name}{ending}" for name in parts]
+    metadata = {name: value for name, value in card.items() if name != "training"}  # what a single file says
+    with _new_directory(directory) as (target, partial):
+        for name, file in zip(parts, files, strict=True):
+            content = convert(name, level=card["level"], fade=card["fade"], metadata=metadata, **options)
+            (partial / file).write_bytes(content)
+        how = use.format(files=" ".join(files), file=files[-1])
+        write_card(card, partial, title, how, part=part, **options)
+    return target
 
 
 def _next_version(base):

@@ -4,6 +4,8 @@ Everything here is a function of tensors alone, in `keras.ops`, so it runs on ev
 *effective*, i.e. already multiplied by their equalized learning rate constant.
 """
 
+import contextlib
+import contextvars
 import reprlib
 
 import keras
@@ -11,6 +13,7 @@ import numpy as np
 from keras import ops
 
 from stylegan_tf.convolution import convolve, spread
+from stylegan_tf.gradients import with_gradient
 
 
 def lerp(a, b, t):
@@ -18,15 +21,13 @@ def lerp(a, b, t):
     return a + (b - a) * t
 
 
-@ops.custom_gradient
 def leaky_relu(x):
     """Leaky ReLU of slope 0.2 whose derivative at exactly zero is 1, as in the original (library versions: 0.2)."""
 
-    def grad(*args, upstream=None):
-        dy = args[0] if upstream is None else upstream
+    def backward(dy, x):
         return dy * ops.where(x >= 0, ops.cast(1.0, x.dtype), ops.cast(0.2, x.dtype))
 
-    return ops.leaky_relu(x, negative_slope=0.2), grad
+    return with_gradient(lambda x: ops.leaky_relu(x, negative_slope=0.2), backward)(x)
 
 
 def leaky_relu_progan(x):
@@ -100,17 +101,12 @@ def _taps(blur_filter, normalize):
 
 
 def _correlate(x, taps):
-    @ops.custom_gradient
-    def correlate(x):
+    def forward(x):
         kernel = ops.convert_to_tensor(np.tile(taps[:, :, None, None], [1, 1, x.shape[-1], 1]), "float32")
         y = ops.depthwise_conv(ops.cast(x, "float32"), kernel, padding="same", data_format="channels_last")
+        return ops.cast(y, x.dtype)
 
-        def grad(*args, upstream=None):
-            return _correlate(args[0] if upstream is None else upstream, taps[::-1, ::-1])
-
-        return ops.cast(y, x.dtype), grad
-
-    return correlate(x)
+    return with_gradient(forward, lambda dy, x: _correlate(dy, taps[::-1, ::-1]))(x)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -160,11 +156,26 @@ def _sum_of_shifts(kernel, factor=1.0, rotate=False):
 # ---------------------------------------------------------------------------------------------------------------------
 # Normalisations and statistics
 
+_EPSILON = contextvars.ContextVar("epsilon", default=lambda epsilon: epsilon)
+
+
+@contextlib.contextmanager
+def epsilons_as(tensor_of):
+    """Within the block the norms add `tensor_of(epsilon)`, a scalar tensor, in place of the number itself.
+
+    For graphs that are stored with constants too coarse for it.
+    """
+    token = _EPSILON.set(tensor_of)
+    try:
+        yield
+    finally:
+        _EPSILON.reset(token)
+
 
 def pixel_norm(x, epsilon=1e-8):
     """Scale the feature vector of every pixel (or latent) to unit mean square (Karras et al. 2018, section 4.2)."""
     y = ops.cast(x, "float32")
-    return ops.cast(y * ops.rsqrt(ops.mean(ops.square(y), axis=-1, keepdims=True) + epsilon), x.dtype)
+    return ops.cast(y * ops.rsqrt(ops.mean(ops.square(y), axis=-1, keepdims=True) + _EPSILON.get()(epsilon)), x.dtype)
 
 
 def instance_norm(x, epsilon=1e-8):
@@ -175,7 +186,7 @@ def instance_norm(x, epsilon=1e-8):
     """
     y = ops.cast(x, "float32")
     y = y - _mean_of_image(y)
-    y = y * ops.rsqrt(_mean_of_image(ops.square(y)) + epsilon)
+    y = y * ops.rsqrt(_mean_of_image(ops.square(y)) + _EPSILON.get()(epsilon))
     return ops.cast(y, x.dtype)
 
 

@@ -10,7 +10,7 @@ float32. A network that is still growing is exported as far as it has grown.
 
 import contextlib
 import dataclasses
-import functools
+import math
 from collections.abc import Callable, Iterator
 
 import keras
@@ -125,7 +125,7 @@ def part_of(
         constants = [(variable, tf.constant(array)) for variable, array in weights]
         with (
             keras.StatelessScope(constants),
-            _made_epsilon(next(iter(tensors.values()))) if half else contextlib.nullcontext(),
+            ops.epsilons_as(_computed_by(next(iter(tensors.values())))) if half else contextlib.nullcontext(),
         ):
             if not styled:
                 return {"images": network(tensors["latents"], tensors.get("labels"), level=level, fade=fade)}
@@ -212,21 +212,13 @@ def in_float32(network):
     return copy
 
 
-@contextlib.contextmanager
-def _made_epsilon(x):
-    """While a graph is built, let norms add the square of 1e-4, which float16 has; `x` is any tensor of the graph.
+def _computed_by(x):
+    """For `ops.epsilons_as`: an epsilon as the square of its root, as float16 has 1e-4; `x` is any tensor of the graph.
 
     Without it a feature map that is constant, as all of an untrained network, is divided by zero.
     """
-    plain = {name: getattr(ops, name) for name in ("instance_norm", "pixel_norm")}
-    epsilon = tf.square(tf.minimum(tf.abs(tf.reshape(x, [-1])[0]), 0) + 1e-4)
-    try:
-        for name, norm in plain.items():
-            setattr(ops, name, functools.partial(norm, epsilon=epsilon))
-        yield
-    finally:
-        for name, norm in plain.items():
-            setattr(ops, name, norm)
+    zero = tf.minimum(tf.abs(tf.reshape(x, [-1])[0]), 0)  # no converter can foresee it, and square the root in advance
+    return lambda epsilon: tf.square(zero + math.sqrt(epsilon))
 
 
 def _zero(x):

@@ -21,6 +21,7 @@ from keras import ops as K
 from stylegan_tf import litert
 from stylegan_tf.figures import style_ranges
 from stylegan_tf.images import save_png, to_uint8
+from stylegan_tf.page import definitions, embedded, fill
 
 PAGE = Path(__file__).with_name("web_page")
 COPIED = ("style.css", "page.js", "engine.js", "worker.js", "link.js", "numpy_random.js")
@@ -164,10 +165,9 @@ def fill_index(network, card):
     script = (PAGE / "first.js").read_text(encoding="utf-8")
     classes = (f'<option value="{index}">{index}</option>' for index in range(network["labels"]))
     boxes = (_style_box(name, *layers) for name, layers in network["styles"].items())
-    pairs = (f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd></div>" for name, text in facts(card))
     filled = {
         "title": html.escape(f"StyleGAN: {card['data_set']}" if card["data_set"] else "StyleGAN"),
-        "facts": "\n".join(pairs),
+        "facts": definitions(facts(card)),
         "classes": "".join(classes),
         "styles": "".join(boxes),
         "no_classes": "" if network["labels"] else "hidden",
@@ -178,9 +178,9 @@ def fill_index(network, card):
         "limits": html.escape(card["limits"]),
         "script": script,
         "script_hash": f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
-        "network": json.dumps(network, allow_nan=False).replace("<", "\\u003c"),
+        "network": embedded(network),
     }
-    return re.sub(r"{{(\w+)}}", lambda match: filled[match[1]], (PAGE / "index.html").read_text(encoding="utf-8"))
+    return fill(PAGE / "index.html", filled)
 
 
 def _style_box(name, start, stop):

@@ -1,8 +1,28 @@
+import argparse
 import os
 
 import pytest
 
-from stylegan_tf.console import friendly_errors, quiet_tensorflow
+from stylegan_tf.console import argument_parser, friendly_errors, positive, quiet_tensorflow
+
+
+def test_a_parser_shows_its_texts_as_they_are_written_and_takes_no_abbreviation(capsys):
+    parser = argument_parser("Makes  it.", "Examples:\n  python  x.py", prog="x.py")
+    parser.add_argument("--option")
+    help = parser.format_help()
+    assert help.startswith("usage: x.py ")
+    assert "\nMakes  it.\n" in help
+    assert help.endswith("\nExamples:\n  python  x.py\n")
+    with pytest.raises(SystemExit, match="2"):
+        parser.parse_args(["--opt", "1"])
+    assert "unrecognized arguments: --opt" in capsys.readouterr().err
+
+
+def test_positive_reads_whole_numbers_from_one():
+    assert positive("12") == 12
+    for text in ("-1", "0", "1.5", "x"):
+        with pytest.raises(argparse.ArgumentTypeError, match="is no whole number from 1 on"):
+            positive(text)
 
 
 @pytest.mark.parametrize("error", [ValueError("--seeds 3: too few"), OSError("--seeds 3: too few")])

@@ -1,6 +1,5 @@
 """export_model.py: which options belong to which format, versions, and directories that are complete or not there."""
 
-import argparse
 import json
 import os
 import subprocess
@@ -190,9 +189,3 @@ def test_a_network_of_1024_pixels_takes_less_than_2_minutes_and_6_gb(tmp_path, f
 def test_a_run_without_snapshots_is_named(tmp_path):
     with pytest.raises(SystemExit, match=r"contains no network-snapshot.*"):
         export(tmp_path, "web", tmp_path / "out")
-
-
-def test_positive_reads_whole_numbers_from_one():
-    assert export_model.positive("12") == 12
-    with pytest.raises(argparse.ArgumentTypeError):
-        export_model.positive("-1")

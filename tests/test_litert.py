@@ -206,10 +206,11 @@ def test_a_file_says_what_it_is_and_is_the_same_each_time(tiny_generator):
     assert content == litert.convert(tiny_generator, metadata={"kimg": 42})
 
 
-def test_tracing_leaves_the_layers_as_they_were(tiny_generator):
-    plain = ops.instance_norm
-    part_of(tiny_generator, "synthesis").traced()
-    assert ops.instance_norm is plain
+def test_tracing_leaves_the_norms_as_they_were(tiny_generator):
+    x = np.full([1, 2, 2, 4], 1e-4, "f")  # the epsilon counts as much as it does
+    plain = ops.pixel_norm(x)
+    part_of(tiny_generator, "synthesis", half=True).traced()
+    assert np.array_equal(ops.pixel_norm(x), plain)
 
 
 @pytest.mark.parametrize(
@@ -245,3 +246,9 @@ def test_float16_has_the_epsilon_of_the_norms():
     """Untrained, without noise, every feature map is constant at first: only the epsilon keeps 0 / 0 away."""
     network = Generator(resolution=8, fmap_max=8, latent_size=8, dlatent_size=8, mapping_layers=1, mapping_fmaps=8)
     assert litert.convert(network, quantize="float16")  # compares with Keras, and refuses NaN
+
+
+@pytest.mark.parametrize("epsilon", [1e-8, 1e-4])
+def test_a_progressive_gan_has_float16_weights_whatever_its_epsilon(epsilon):
+    network = ProGANGenerator(resolution=8, fmap_max=8, latent_size=8, pixelnorm_epsilon=epsilon)
+    assert litert.convert(network, quantize="float16")

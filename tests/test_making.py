@@ -18,6 +18,7 @@ from dataset_tools import encoding, making, progress, space
 from dataset_tools.errors import DatasetError, Unsuitable
 from dataset_tools.making import make_dataset
 from dataset_tools.workers import map_in_order
+from stylegan_tf import progress_line
 from stylegan_tf.record_writer import RecordFormat, RecordWriter
 from stylegan_tf.records import load_labels, open_levels
 
@@ -509,7 +510,7 @@ class Clock:
 
 
 def shown(monkeypatch, capsys, step, terminal, done=0):
-    monkeypatch.setattr(progress, "time", Clock(step))
+    monkeypatch.setattr(progress_line, "time", Clock(step))
     monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal, raising=False)
     line = progress.Progress(1000, done)
     for count in range(done + 1, done + 4):
@@ -540,7 +541,7 @@ def test_what_an_earlier_call_made_does_not_count_for_the_rate(monkeypatch, caps
 
 
 def test_nothing_done_yet_is_no_error(monkeypatch, capsys):
-    monkeypatch.setattr(progress, "time", Clock(20))
+    monkeypatch.setattr(progress_line, "time", Clock(20))
     progress.Progress(10).show(0)
     assert capsys.readouterr().out == "0 of 10 pictures, 0.0 a second, unknown time left\n"
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import metrics.kid
-import metrics.precision_recall
+import metrics.neighbours
 import metrics.statistics
 from metrics.fid import frechet_distance
 from metrics.images import crop_face, shrink
@@ -218,7 +218,7 @@ def test_precision_and_recall_by_hand():
 
 @pytest.mark.parametrize("chunk", [1, 50, 10000])
 def test_precision_and_recall_in_chunks_are_those_of_all_pairs(random, monkeypatch, chunk):
-    monkeypatch.setattr(metrics.precision_recall, "CHUNK", chunk)
+    monkeypatch.setattr(metrics.neighbours, "CHUNK", chunk)
     reals, fakes = random.normal(size=(40, 3)) + 100, random.normal(size=(30, 3)) * 0.5 + 100.5
 
     def share(points, centres):

@@ -15,13 +15,13 @@ from metrics.diagnosis import Samples, diagnose, evenly, feature_rows
 from metrics.features import FeatureNetwork
 from metrics.gathering import Subject
 from metrics.precision_recall import precision_and_recall
-from metrics.progress_line import ProgressLine
 from metrics.reals import RealData
 from metrics.report import write_report
 from metrics.report_plots import curves, histogram
 from stylegan_tf.figures import images_from_seeds
 from stylegan_tf.generator import Generator
 from stylegan_tf.progan import ProGANGenerator
+from stylegan_tf.progress_line import ProgressLine
 
 WIDTH, IMAGES, SAMPLES = 24, 40, 12
 
@@ -215,7 +215,7 @@ def test_evenly_keeps_both_ends():
 
 def test_progress_has_the_rate_of_this_call_and_comes_every_ten_seconds(monkeypatch, capsys):
     now = [100.0]
-    monkeypatch.setattr("metrics.progress_line.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("stylegan_tf.progress_line.time.monotonic", lambda: now[0])
     line = ProgressLine("Samples", 1000, done=400)
     for seconds, count in ((5, 450), (10, 500), (15, 550), (20, 600)):
         now[0] = 100.0 + seconds

@@ -1,6 +1,10 @@
 """Names, numbers and needs of the metrics: the original's (section 16.2 of the reference), and later ones."""
 
 import inspect
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +25,14 @@ class Data:
     """A data set of 912 images."""
 
     count, directory = 912, "datasets/portraits"
+
+
+def test_names_are_known_without_numpy_and_tensorflow():
+    """So that command lines which take names of metrics answer at once."""
+    code = "import sys, metrics.table; print({'numpy', 'keras', 'tensorflow'} & set(sys.modules))"
+    repository = Path(__file__).parent.parent
+    done = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, env=os.environ)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "set()\n", "")
 
 
 def test_numbers_are_the_originals():

@@ -230,6 +230,15 @@ def test_stddev_that_does_not_divide_is_an_error(batch, features):
         ops.minibatch_stddev(np.zeros([batch, 4, 4, 8], "f"), 4, features)
 
 
+@pytest.mark.parametrize("norm", [ops.pixel_norm, ops.instance_norm])
+def test_an_epsilon_can_be_a_tensor_within_a_block(norm):
+    x = np.random.default_rng(3).normal(0, 1e-4, [1, 4, 4, 2]).astype("f")
+    with ops.epsilons_as(lambda epsilon: keras.ops.convert_to_tensor(4 * epsilon)):
+        inside = norm(x, epsilon=1e-8)
+    np.testing.assert_allclose(inside, norm(x, epsilon=4e-8), rtol=1e-6)
+    assert not np.allclose(inside, norm(x, epsilon=1e-8))
+
+
 def test_instance_norm_of_a_constant_is_zero():
     """The one-pass variance of a constant is negative by rounding, and its root NaN."""
     y = ops.instance_norm(np.full([1, 4, 4, 2], 0.1, "f"))

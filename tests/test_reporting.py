@@ -10,12 +10,13 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from stylegan_tf.progress_line import clock
 from training import reporting
 from training.config import CHOICES, TrainingConfig, with_values
 from training.grids import cell_images, cell_labels, check_layout, grid_cells, grid_size
 from training.logfile import output_mirrored
 from training.meter import Averages, peak_gpu_mem_gb
-from training.progress import Stretch, clock, seconds_between, stretches
+from training.progress import Stretch, seconds_between, stretches
 from training.reporting import RunReporter, append_whole
 from training.schedule import schedule_at
 from training.state import TrainState

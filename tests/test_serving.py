@@ -18,7 +18,8 @@ from stylegan_tf.figures import images_from_seeds, latents_from_seeds
 from stylegan_tf.generator import Generator
 from stylegan_tf.images import to_uint8
 from stylegan_tf.progan import ProGANGenerator
-from stylegan_tf.serving import largest_request, signatures_of
+from stylegan_tf.serving import largest_request
+from stylegan_tf.serving_signatures import signatures_of
 from stylegan_tf.serving_warmup import FILE
 
 TINY = SMALL | {"resolution": 16}

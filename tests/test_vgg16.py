@@ -5,7 +5,8 @@ import pytest
 from feature_network_data import golden, pictures, weights
 from PIL import Image
 
-from metrics.vgg16 import SmoothResize, build_vgg16, convolution_shapes
+from metrics.image_layers import SmoothResize
+from metrics.vgg16 import build_vgg16, convolution_shapes
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,13 @@ from matplotlib.figure import Figure
 
 from stylegan_tf.arrays import atomic_file
 from stylegan_tf.initial import to_be_loaded
+from stylegan_tf.progress_line import clock
 from stylegan_tf.tables import layer_table
 from training import config as configs
 from training import estimate, pace
 from training.dataset import RecordDataset
 from training.presets import DATASETS
-from training.progress import clock, stretches
+from training.progress import stretches
 from training.schedule import schedule_at
 from training.state import TrainState
 

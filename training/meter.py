@@ -6,7 +6,8 @@ from collections import defaultdict
 
 import tensorflow as tf
 
-from training.progress import clock, seconds_between, stretches
+from stylegan_tf.progress_line import clock
+from training.progress import seconds_between, stretches
 
 
 class Meter:

@@ -55,15 +55,3 @@ def seconds_between(start, end, parts, rates):
         known = min((level for level in rates if level >= part.level), default=max(rates, default=part.level))
         seconds += images * rates.get(known, 0.01) * 2.0 ** (known - part.level)
     return seconds
-
-
-def clock(seconds):
-    """Seconds as people say them: 59s, 12m 05s, 3h 07m, 2d 04h."""
-    seconds = int(seconds)
-    if seconds < 60:
-        return f"{seconds}s"
-    if seconds < 3600:
-        return f"{seconds // 60}m {seconds % 60:02d}s"
-    if seconds < 86400:
-        return f"{seconds // 3600}h {seconds % 3600 // 60:02d}m"
-    return f"{seconds // 86400}d {seconds % 86400 // 3600:02d}h"

@@ -4,7 +4,6 @@ The page is `report_page.html` beside this file, with what is known of the run f
 inside the page, so it can be mailed or copied alone; those of the page before are used again.
 """
 
-import base64
 import dataclasses
 import html
 import json
@@ -16,8 +15,10 @@ from pathlib import Path
 from stylegan_tf.arrays import atomic_file
 from stylegan_tf.curves import read_stats
 from stylegan_tf.images import preview
+from stylegan_tf.page import definitions, embedded, fill, picture_source
+from stylegan_tf.progress_line import clock
 from training.config import TrainingConfig, with_values
-from training.progress import clock, stretches
+from training.progress import stretches
 from training.schedule import schedule_at
 
 MAX_PICTURES, MAX_BYTES = 64, 14_000_000  # of all pictures as they stand in the page
@@ -68,13 +69,12 @@ def write_report(run_dir, running=False, seconds_left=None, previews=None, encod
         "facts": _facts(record["dataset"], config, last, seconds_left if status == "running" else None),
         "schedule": _schedule(parts, config, resolution, last["kimg"]),
         "settings": _settings(record["config"]),
-        "run": _embedded(run),
-        "pictures": _embedded(pictures),
+        "run": embedded(run),
+        "pictures": embedded(pictures),
     }
-    page = re.sub(r"{{(\w+)}}", lambda match: filled[match[1]], PAGE.read_text(encoding="utf-8"))
     path = run_dir / "report.html"
     with atomic_file(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(fill(PAGE, filled), encoding="utf-8")
     return path
 
 
@@ -98,8 +98,7 @@ def _pictures(run_dir, previews, seconds):
             taken[path.name] = known[path.name]
         elif path.name in previews or time.monotonic() < deadline or len(taken) < 2:
             encoded = previews.get(path.name) or preview(path, LONGEST_SIDE)[0]
-            source = f"data:image/jpeg;base64,{base64.b64encode(encoded).decode()}"
-            taken[path.name] = {"stamp": stamp, "kimg": None, "source": source}
+            taken[path.name] = {"stamp": stamp, "kimg": None, "source": picture_source("jpeg", encoded)}
     grids = [path for path in chosen if path.name in taken]
     for path in grids:
         taken[path.name]["kimg"] = kimg_of(path)
@@ -144,7 +143,7 @@ def _facts(dataset, config, last, seconds_left):
         "data set": f"{dataset['images']:,} images, {dataset['channels']} channels, {dataset['label_size']} labels",
         "networks": f"{config.G_func} and {config.D_func}, {config.dtype}",
     }
-    return "".join(f"<div><dt>{name}</dt><dd>{html.escape(text)}</dd></div>" for name, text in facts.items() if text)
+    return definitions(facts.items())
 
 
 def _schedule(parts, config, resolution, kimg):
@@ -184,8 +183,3 @@ def _flat(values, prefix=""):
             yield from _flat(value, f"{name}.")
         else:
             yield f"{prefix}{name}", value
-
-
-def _embedded(data):
-    """JSON that no browser takes for the end of a script."""
-    return json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")

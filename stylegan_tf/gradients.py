@@ -1,0 +1,22 @@
+"""Functions that bring their own gradient, on every Keras backend."""
+
+from keras import ops
+
+
+def with_gradient(forward, backward):
+    """A function of tensors that is differentiated as told.
+
+    Args:
+        forward: Tensors to a tensor.
+        backward: Gradient by the result, then the arguments of `forward`, to the gradient by each argument. It may use
+            functions of this kind itself, and can then be differentiated again.
+    """
+
+    @ops.custom_gradient
+    def function(*arguments):
+        def grad(*upstreams, upstream=None):  # some backends hand it over by position, some by name
+            return backward(upstreams[0] if upstream is None else upstream, *arguments)
+
+        return forward(*arguments), grad
+
+    return function
