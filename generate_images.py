@@ -1,10 +1,12 @@
 """Writes one PNG a seed with a trained generator."""
 
 import argparse
+import collections
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from stylegan_tf.choices import add_network_options, choose_label, choose_truncation
-from stylegan_tf.console import argument_parser, friendly_errors, quiet_tensorflow
+from stylegan_tf.console import argument_parser, friendly_errors, positive, quiet_tensorflow
 
 EXAMPLES = """\
 Examples:
@@ -14,6 +16,9 @@ Examples:
   # without truncation: more varied, less clean
   python generate_images.py --network runs/00000-portraits-demo --seeds 0-35 --trunc 1 --outdir results/varied
 
+  # many pictures of a large network, on a processor with bfloat16
+  python generate_images.py --network networks/ffhq --seeds 0-999 --dtype bfloat16 --outdir results/many
+
   # one class of a network that was trained with labels
   python generate_images.py --network network-snapshot-000120.safetensors --seeds 7,12-15 --class 2 \\
       --outdir results/class2
@@ -21,7 +26,7 @@ Examples:
 
 
 def parse_seeds(text: str) -> list[int]:
-    """Reads "0-35,40" as [0, 1, ..., 35, 40]."""
+    """Reads "0-35,40" as [0, 1, ..., 35, 40]; a seed that is named twice counts once."""
     seeds = []
     for part in text.split(","):
         first, dash, last = part.partition("-")
@@ -31,7 +36,7 @@ def parse_seeds(text: str) -> list[int]:
         if not part or part[-1] >= 2**32:
             raise argparse.ArgumentTypeError(f"{text!r}: seeds go upwards, from 0 to {2**32 - 1}")
         seeds += part
-    return seeds
+    return list(dict.fromkeys(seeds))
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
@@ -46,11 +51,16 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         default="random",
         help="noise of its own for each seed, or the same stored noise for all (default: random)",
     )
-    parser.add_argument("--batch", type=int, default=8, help="pictures computed at a time (default: 8)")
-    options = parser.parse_args(arguments)
-    if options.batch < 1:
-        parser.error(f"--batch must be at least 1, not {options.batch}")
-    return options
+    parser.add_argument("--batch", type=positive, default=8, metavar="N", help="pictures at a time (default: 8)")
+    parser.add_argument(
+        "--dtype",
+        choices=("float32", "bfloat16"),
+        help="type of the computation; bfloat16 is fast where the processor has it (default: as it was trained)",
+    )
+    parser.add_argument(
+        "--jobs", type=positive, default=2, metavar="N", help="files written while the next are computed (default: 2)"
+    )
+    return parser.parse_args(arguments)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -62,10 +72,12 @@ def main(arguments: list[str] | None = None) -> None:
             from stylegan_tf.arrays import writing
             from stylegan_tf.figures import images_from_seeds
             from stylegan_tf.images import image_grid, save_png
+            from stylegan_tf.network import in_dtype
             from stylegan_tf.snapshot import find_snapshot, load_generator
 
         path = find_snapshot(options.network)
         generator, metadata = load_generator(path)
+        generator = in_dtype(generator, options.dtype or generator.compute_dtype)
         label = choose_label(generator.label_size, options.class_index, options.label)
         psi = choose_truncation(hasattr(generator, "truncate"), options.trunc)
         with writing(options.outdir):
@@ -83,13 +95,18 @@ def main(arguments: list[str] | None = None) -> None:
             fade=fade,
             batch_size=options.batch,
         )
-        kept = []
-        for seed, picture in zip(options.seeds, pictures, strict=True):
-            file = options.outdir / f"seed{seed:04d}.png"
-            save_png(file, picture)
-            if options.grid:
-                kept.append(picture)
-        print(f"Pictures: {options.outdir}/seed{options.seeds[0]:04d}.png to {file.name}")
+        files = [options.outdir / f"seed{seed:04d}.png" for seed in options.seeds]
+        kept, waiting = [], collections.deque()
+        with ThreadPoolExecutor(options.jobs) as writers:
+            for file, picture in zip(files, pictures, strict=True):
+                waiting.append(writers.submit(save_png, file, picture))
+                if len(waiting) > 2 * options.batch:  # no more pictures in memory than these
+                    waiting.popleft().result()
+                if options.grid:
+                    kept.append(picture)
+            for written in waiting:
+                written.result()
+        print(f"Pictures: {files[0]} to {files[-1].name}")
         if options.grid:
             save_png(options.outdir / "grid.png", image_grid(np.stack(kept)))
             print(f"Overview: {options.outdir / 'grid.png'}")

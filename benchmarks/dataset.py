@@ -6,13 +6,14 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from benchmarks.choices import output_file
 from stylegan_tf.console import argument_parser, friendly_errors, positive, quiet_tensorflow
 
 EXAMPLES = """\
 Examples:
-  python -m benchmarks.dataset                            # ten minutes on two cores
-  python -m benchmarks.dataset --quick                    # seconds; shows that it works, the numbers mean nothing
-  python -m benchmarks.dataset --repeats 9 --out speed.json --dir /data/scratch
+  python -m benchmarks dataset                            # ten minutes on two cores
+  python -m benchmarks dataset --quick                    # seconds; shows that it works, the numbers mean nothing
+  python -m benchmarks dataset --repeats 9 --out speed.json --dir /data/scratch
 """
 BATCH_BYTES = 6 * 2**20  # of a batch that is read; but 4 to 64 images
 
@@ -39,15 +40,13 @@ QUICK = Amounts(write={32: 12}, read={16: 40, 32: 40}, encoded={16: 20}, seconds
 
 
 def parse_arguments(arguments=None):
-    parser = argument_parser(__doc__, EXAMPLES, prog="python -m benchmarks.dataset")
+    parser = argument_parser(__doc__, EXAMPLES, prog="python -m benchmarks dataset")
     parser.add_argument("--quick", action="store_true", help="tiny amounts, one repeat")
     parser.add_argument("--repeats", type=positive, help="turns of every contender (default: 5)", metavar="N")
-    parser.add_argument("--out", type=Path, help="JSON file for all values", metavar="FILE")
+    parser.add_argument("--out", type=output_file, help="JSON file for all values", metavar="FILE")
     parser.add_argument("--dir", type=Path, help="where 2 GB of scratch files may be for a while", metavar="DIR")
     options = parser.parse_args(arguments)
     options.repeats = options.repeats or (1 if options.quick else 5)
-    if options.out and not options.out.absolute().parent.is_dir():
-        parser.error(f"argument --out: {options.out.parent} is no directory; make it first")
     return options
 
 

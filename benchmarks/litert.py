@@ -12,13 +12,14 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.choices import output_file
 from benchmarks.measuring import machine
 from stylegan_tf.console import argument_parser, friendly_errors, positive, quiet_tensorflow
 
 EXAMPLES = """\
 Examples:
-  python -m benchmarks.litert --network runs/00000-portraits-demo    # the table of docs/litert.md, half an hour
-  python -m benchmarks.litert --quick                                # shows that it works, the numbers mean nothing
+  python -m benchmarks litert --network runs/00000-portraits-demo    # the table of docs/litert.md, half an hour
+  python -m benchmarks litert --quick                                # shows that it works, the numbers mean nothing
 """
 TITLES = ("network", "type", "MB", "PSNR", "features", "pictures/s, 1 core", "2 cores", "peak MB")
 
@@ -49,17 +50,15 @@ class Row:
 
 
 def parse_arguments(arguments=None):
-    parser = argument_parser(__doc__, EXAMPLES, prog="python -m benchmarks.litert")
+    parser = argument_parser(__doc__, EXAMPLES, prog="python -m benchmarks litert")
     parser.add_argument("--quick", action="store_true", help="one tiny network, few pictures")
     parser.add_argument("--network", help="run directory or snapshot of a trained network, to be measured too")
     parser.add_argument("--pictures", type=positive, help="for the likeness (default: 16)", metavar="N")
     parser.add_argument("--repeats", type=positive, help="pictures that are timed (default: 10)", metavar="N")
-    parser.add_argument("--out", type=Path, help="JSON file for all values", metavar="FILE")
+    parser.add_argument("--out", type=output_file, help="JSON file for all values", metavar="FILE")
     options = parser.parse_args(arguments)
     options.pictures = options.pictures or (2 if options.quick else 16)
     options.repeats = options.repeats or (2 if options.quick else 10)
-    if options.out and not options.out.absolute().parent.is_dir():
-        parser.error(f"argument --out: {options.out.parent} is no directory; make it first")
     return options
 
 

@@ -1,133 +1,143 @@
-"""Measures what distribution, checkpoints and reporting add to the training step of the demo network."""
+"""Measures training steps: their rate beside that of a bare convolution, their memory, and the original's algorithm."""
 
-import dataclasses
-import json
-import statistics
 import sys
-import tempfile
-import time
-from pathlib import Path
 
-from benchmarks.material import data_set
-from stylegan_tf.console import argument_parser, friendly_errors, positive, quiet_tensorflow
+from benchmarks.choices import parse_choices
+from benchmarks.contenders import take_turns
+from benchmarks.table import print_group, save
+from stylegan_tf.console import friendly_errors
 
 EXAMPLES = """\
 Examples:
-  python -m benchmarks.training                    # minutes on two cores
-  python -m benchmarks.training --quick            # shows that it works, the numbers mean nothing
-  python -m benchmarks.training --resolution 128 --repeats 40 --out cost.json
+  python -m benchmarks training                     # the paper's networks at 32, 64 and 128 pixels; half an hour
+  python -m benchmarks training --sizes 32 --contenders float32,bfloat16,plain --repeats 9
+  python -m benchmarks training --sizes 8,16,32,64 --contenders float32,within-1024
+  python -m benchmarks training --sizes 32 --batches 4,8,16 --contenders float32,replicas --plot cost.png
+  python -m benchmarks training --quick             # shows that it works, the numbers mean nothing
+
+Contenders:
+  float32, bfloat16    the paper's network of that size
+  within-1024          the same level of a network of 1024 pixels, float32
+  replicas             two replicas that share the batch, float32
+  demo-float32, demo-bfloat16     the network of make demo, up to 64 pixels
+  plain                the paper's network and the original's algorithm, written plainly (benchmarks/plain.py), float32
+
+Operations are those that the layers need, convolutions and matrix products only; "of conv" is the share of the rate
+that a bare convolution of the same type, 3x3 with 512 feature maps at 32 pixels, reaches in the same run.
 """
+CONTENDERS = {
+    "float32": {},
+    "bfloat16": {"dtype": "bfloat16"},
+    "within-1024": {"resolution": 1024},
+    "replicas": {"replicas": 2},
+    "demo-float32": {"config": "demo"},
+    "demo-bfloat16": {"config": "demo", "dtype": "bfloat16"},
+    "plain": {"plain": True},
+}
+LARGEST_DEMO = 64  # pixels
+
+
+USUAL = [32, 64, 128], [8], 5, [name for name in CONTENDERS if name != "within-1024"]
+QUICK = [8], [4], 1, USUAL[-1]
 
 
 def parse_arguments(arguments=None):
-    parser = argument_parser(__doc__, EXAMPLES, prog="python -m benchmarks.training")
-    parser.add_argument("--quick", action="store_true", help="a tiny network, few repeats")
-    parser.add_argument("--resolution", type=int, help="of the images (default: 64)", metavar="R")
-    parser.add_argument("--repeats", type=positive, help="steps of every contender (default: 20)", metavar="N")
-    parser.add_argument("--out", type=Path, help="JSON file for all values", metavar="FILE")
-    options = parser.parse_args(arguments)
-    options.repeats = options.repeats or (2 if options.quick else 20)
-    options.resolution = options.resolution or (8 if options.quick else 64)
+    prog = "python -m benchmarks training"
+    options = parse_choices(arguments, __doc__, EXAMPLES, prog, CONTENDERS, USUAL, QUICK)
+    large = [size for size in options.sizes if size > LARGEST_DEMO]
+    if large and all(name.startswith("demo") for name in options.contenders):
+        raise SystemExit(f"Error: --sizes {large[0]}: the demo network has up to {LARGEST_DEMO} pixels; name another")
     return options
 
 
-def contender(options, dataset, strategy):
-    """A state and a function that trains one step at the full resolution and returns its seconds."""
+def training_step(
+    size, batch, config="F", resolution=None, dtype="float32", replicas=1, plain=False, feature_maps=None
+):
+    """A function that trains one step on made-up images, and what it does: for a `Contender`.
+
+    Args:
+        size: Pixels of the images.
+        batch: Images of a step.
+        config: Preset of the networks.
+        resolution: Of the networks; None for `size`.
+        dtype: "float32" or "bfloat16".
+        replicas: Logical processors that share the batch.
+        plain: The original's algorithm instead.
+        feature_maps: Of every layer at most; None for what the preset says.
+    """
+    import numpy as np
+    import tensorflow as tf
+
+    from benchmarks import operations
     from training.config import TrainingConfig, with_values
-    from training.presets import PRESETS
-    from training.replicas import Replicas
+    from training.presets import DTYPES, PRESETS
+    from training.replicas import Replicas, mirrored
     from training.schedule import SchedulePoint
     from training.state import TrainState
     from training.step import TrainingStep
 
-    config = with_values(TrainingConfig(), PRESETS["demo"])
-    if options.quick:
-        config = dataclasses.replace(config, generator={"fmap_max": 4}, discriminator={"fmap_max": 4})
-    config = dataclasses.replace(config, dtype="float32")
-    replicas = Replicas(strategy)
-    with replicas.scope():
-        state = TrainState.create(config, options.resolution, 3, 0)
-    batches = dataset.batches(0, 8)
-    step, batch = TrainingStep(state, dataset.labels, replicas), next(batches)
-    batches.close()
-    point = SchedulePoint(0.0, 0, 0.0, options.resolution, 8, 0.001, 0.001, 2.0)
+    config = with_values(with_values(TrainingConfig(), PRESETS[config]), DTYPES[dtype])
+    if feature_maps:
+        config = with_values(config, {part: {"fmap_max": feature_maps} for part in ("generator", "discriminator")})
+    devices = Replicas(mirrored("CPU", replicas) if replicas > 1 else None)
+    with devices.scope():
+        state = TrainState.create(config, resolution or size, 3, 0)
+    level = ((resolution or size) // size).bit_length() - 1
+    images = np.random.default_rng(0).integers(0, 256, [batch, size, size, 3], np.uint8)
+    needed = operations.training_step(state.generator, state.discriminator, level) * batch
+    facts = {"images": batch, "operations": needed}
+    if plain:
+        from benchmarks.plain import training_step as plain_step
 
-    def run():
-        started = time.perf_counter()
-        for value in step.run(lambda: batch, point).values():
-            float(value)
-        return time.perf_counter() - started
-
-    return state, point, run
+        step, reals = plain_step(state, batch), tf.constant(images / 127.5 - 1, tf.float32)
+        return lambda: [float(value) for value in step(reals, tf.constant([1, 2]))], facts
+    step, labels = TrainingStep(state, np.zeros([batch, 0], np.float32), devices), np.zeros([batch, 0], np.float32)
+    point = SchedulePoint(float(level), level, 0.0, size, batch, 0.001, 0.001, 2.0)
+    return lambda: [float(value) for value in step.run(lambda: (images, labels), point).values()], facts
 
 
-def upkeep(state, dataset, point, repeats):
-    """Seconds of each thing that happens at the end of a tick: {name: [seconds]}."""
-    from training.checkpoints import save_checkpoint
-    from training.config import to_json
-    from training.reporting import RunReporter
+def convolution(dtype, quick=False):
+    """A function that computes a bare convolution, 3x3 with 512 feature maps at 32 pixels: for a `Contender`."""
+    import tensorflow as tf
 
-    seconds = {"checkpoint": [], "grid and report": [], "snapshot": [], "line, statistics, TensorBoard": []}
-    with tempfile.TemporaryDirectory() as folder:
-        folder = Path(folder)
-        facts = {"images": dataset.num_images, "resolution": dataset.resolution}
-        facts |= {"channels": dataset.num_channels, "label_size": dataset.label_size}
-        record = {"config": json.loads(to_json(state.config)), "dataset": facts}
-        (folder / "run.json").write_text(json.dumps(record))
-        reporter = RunReporter(folder, state, dataset)
-        tasks = {
-            "checkpoint": lambda: save_checkpoint(state, folder),
-            "grid and report": lambda: reporter.fake_grid(point),
-            "snapshot": lambda: reporter.snapshot(point),
-            "line, statistics, TensorBoard": lambda: reporter.tick(point),
-        }
-        for repeat in range(repeats):
-            for name, task in tasks.items():
-                started = time.perf_counter()
-                task()
-                if repeat:
-                    seconds[name].append(time.perf_counter() - started)
-            state.images_seen += 1000
-        reporter.close()
-    return seconds
+    size, features = (8, 16) if quick else (32, 512)
+    x = tf.cast(tf.random.normal([8, size, size, features]), dtype)
+    kernel = tf.cast(tf.random.normal([3, 3, features, features]), dtype)
+
+    @tf.function
+    def convolve():
+        return tf.reduce_sum(tf.nn.conv2d(x, kernel, 1, "SAME")[:, 0])
+
+    return lambda: float(convolve()), {"images": 8, "operations": 2 * 9 * 8 * size**2 * features**2}
+
+
+def tasks_of(options, size, batch):
+    """{name: task} of one group, for `take_turns`."""
+    tasks, dtypes = {}, []
+    for name in options.contenders:
+        chosen = dict(CONTENDERS[name])
+        if name.startswith("demo") and size > LARGEST_DEMO:
+            continue
+        if options.quick:
+            chosen["feature_maps"] = 4
+            chosen["resolution"] = 2 * size if "resolution" in chosen else None
+        tasks[name] = (training_step, dict(size=size, batch=batch, **chosen), chosen.get("replicas", 1))
+        dtypes.append(chosen.get("dtype", "float32"))
+    for dtype in dict.fromkeys(dtypes):
+        tasks[f"convolution, {dtype}"] = (convolution, dict(dtype=dtype, quick=options.quick), 1)
+    return tasks
 
 
 def main(arguments=None):
     options = parse_arguments(arguments)
-    with friendly_errors(), tempfile.TemporaryDirectory() as folder:
-        with quiet_tensorflow():
-            import tensorflow as tf
-
-            from stylegan_tf.record_levels import RecordFormat
-            from training.dataset import RecordDataset
-            from training.replicas import mirrored
-        dataset = RecordDataset(data_set(Path(folder) / "noise", options.resolution, 100, RecordFormat()))
-        state, point, plain = contender(options, dataset, None)
-        runs = {"no strategy": plain, "MirroredStrategy of one": contender(options, dataset, mirrored("CPU", 1))[-1]}
-        seconds = {name: [] for name in runs}
-        for repeat in range(options.repeats + 1):
-            for name, run in runs.items():
-                value = run()
-                if repeat:
-                    seconds[name].append(value)
-        costs = upkeep(state, dataset, point, max(2, options.repeats // 4))
-        step = statistics.median(seconds["no strategy"])
-        config = state.config
-        ticks = {"snapshot": config.network_snapshot_ticks, "checkpoint": config.checkpoint_ticks}
-        tick = config.schedule.tick_kimg_base * 1000 / point.minibatch * step
-        print(f"demo network, {options.resolution}x{options.resolution}, minibatch {point.minibatch}, float32")
-        for name, values in seconds.items():
-            median = statistics.median(values)
-            spread = f"({min(values) * 1000:.0f} to {max(values) * 1000:.0f})"
-            print(f"  step, {name:26} {median * 1000:7.1f} ms {spread:>16}   {median / step:5.3f} of the first")
-        print(f"at the end of a tick of {config.schedule.tick_kimg_base:g} kimg, {tick:.0f} s of steps:")
-        for name, values in costs.items():
-            median, every = statistics.median(values), ticks.get(name, config.image_snapshot_ticks)
-            print(f"  {name:32} {median:7.3f} s every {every:2d} ticks   {median / every / tick:7.2%} of the steps")
-        total = sum(statistics.median(costs[name]) / ticks.get(name, 1) for name in costs) / tick
-        print(f"  together                                                {total:7.2%}")
-        if options.out:
-            options.out.write_text(json.dumps({"step": seconds, "tick": costs, "tensorflow": tf.__version__}, indent=2))
+    with friendly_errors():
+        groups = []
+        for size in options.sizes:
+            for batch in options.batches:
+                results = take_turns(tasks_of(options, size, batch), options.repeats)
+                groups.append({"size": size, "batch": batch, "results": results})
+                print_group(f"A training step: {size} pixels, {batch} images", results)
+        save(options, groups, "training step")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ import contextlib
 import numpy as np
 import tensorflow as tf
 
+from stylegan_tf.xla import compiled_arithmetic
+
 
 def on_devices(replicas, function, rows):
     """Compile a function of rows so that every device does an equal share of them.
@@ -21,11 +23,15 @@ def on_devices(replicas, function, rows):
         so that nothing is compiled twice; their results are left out.
     """
 
+    def on_one(*arguments):
+        with compiled_arithmetic():
+            return function(*arguments)
+
     @tf.function(autograph=False)  # nothing here needs it, and compiling takes half as long without
     def on_all(shared, common):
         if replicas.strategy is None:
-            return function(*shared, *common)
-        return replicas.strategy.run(function, args=(*shared, *common))
+            return on_one(*shared, *common)
+        return replicas.strategy.run(on_one, args=(*shared, *common))
 
     def call(*arrays, common=()):
         count = len(arrays[0])

@@ -3,15 +3,16 @@
 The gradient of a convolution by its kernel is a sum over all pixels of all images: one matrix product for each offset
 of the kernel. On a processor the libraries' own routine for it reaches, in bfloat16, two thirds of the rate of a
 convolution, and a tenth where images are small or the stride is two; matrix products reach nearly all of it. In float32
-both are about as fast. GPUs keep their own routine.
+both are about as fast. Where layers have few feature maps or images are large, and on GPUs, the routine remains.
 """
 
-import functools
-
-import keras
 from keras import ops
 
 from stylegan_tf.gradients import with_gradient
+from stylegan_tf.processor import has_accelerator
+
+FEWEST = 2**15  # weights of an offset; smaller products are slow
+LARGEST = 32  # pixels of images where the stride is one; shifts of larger ones fill memory, and win nothing
 
 
 def convolve(x, kernel, stride):
@@ -23,10 +24,10 @@ def convolve(x, kernel, stride):
     def forward(x, kernel):
         return ops.conv(x, kernel, strides=stride, padding="same", data_format="channels_last")
 
-    def backward(dy, x, kernel):
+    def backward(dy, _, x, kernel):
         return spread(dy, kernel, stride), kernel_gradient(x, dy, kernel.shape[0], stride)
 
-    return (forward if has_accelerator() else with_gradient(forward, backward))(x, kernel)
+    return (with_gradient(forward, backward) if _by_products(x.shape[1], kernel, stride) else forward)(x, kernel)
 
 
 def spread(y, kernel, stride):
@@ -35,10 +36,10 @@ def spread(y, kernel, stride):
     def forward(y, kernel):
         return ops.conv_transpose(y, kernel, strides=stride, padding="same", data_format="channels_last")
 
-    def backward(dx, y, kernel):
+    def backward(dx, _, y, kernel):
         return convolve(dx, kernel, stride), kernel_gradient(dx, y, kernel.shape[0], stride)
 
-    return (forward if has_accelerator() else with_gradient(forward, backward))(y, kernel)
+    return (with_gradient(forward, backward) if _by_products(y.shape[1], kernel, stride) else forward)(y, kernel)
 
 
 def kernel_gradient(x, dy, size, stride):
@@ -68,7 +69,7 @@ def kernel_gradient(x, dy, size, stride):
     return ops.reshape(ops.transpose(products, [0, 2, 1, 3, 4, 5]), [size, size, inputs, outputs])
 
 
-@functools.cache
-def has_accelerator():
-    """Whether there is any device but processors."""
-    return any(not name.startswith("cpu") for name in keras.distribution.list_devices())
+def _by_products(size, kernel, stride):
+    """Whether the gradient by this kernel is faster as matrix products, for images of `size` pixels."""
+    small = stride > 1 or size <= LARGEST
+    return small and kernel.shape[-2] * kernel.shape[-1] >= FEWEST and not has_accelerator()

@@ -6,6 +6,7 @@ None for zeros. Figures enlarge pictures below 96 pixels by a whole number. A se
 see `latents_from_seeds`.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -16,8 +17,10 @@ from keras import ops as K
 
 from stylegan_tf.generator import AS_BUILT
 from stylegan_tf.images import enlarge, image_grid, to_uint8, viewing_factor
+from stylegan_tf.xla import compiled
 
 BATCH_SIZE = 8  # images; bounds the memory at 1024x1024
+WORTH_COMPILING = 16 * 2**20  # pixels of all images; compiling takes seconds, which fewer would not win back
 GAP = 4  # pixels between the cells of a table
 _WHITE = PIL.Image.new("RGBA", (1, 1), "white")
 
@@ -49,6 +52,8 @@ def images_from_seeds(
 ) -> Iterator[np.ndarray]:
     """Yields one uint8 [H, W, C] a seed, in order; computes them in batches, so memory stays bounded.
 
+    How many are asked for, and the size of a batch, decide how sums are rounded: a pixel may differ by one of 255.
+
     Args:
         generator: A `Generator`.
         seeds: Whole numbers from 0 to 2^32 - 1.
@@ -58,19 +63,25 @@ def images_from_seeds(
         level, fade: How far the network has grown.
         batch_size: Images computed at a time.
     """
-    labels = _labels(generator, labels, len(seeds))
+    count, resolution = len(seeds), generator.resolution >> level
+    labels = _labels(generator, labels, count)
+
+    def generate(latents, labels, noise):
+        options = dict(level=level, fade=fade, truncation_psi=psi, randomize_noise=False)
+        return generator(latents, labels, noise=noise, **options)
+
+    if count * resolution**2 >= WORTH_COMPILING:
+        batch_size = math.ceil(count / math.ceil(count / batch_size))
+        generate, padding = compiled(generate), -count % batch_size  # so that all batches have one size
+        seeds, labels = [*seeds, *[seeds[-1]] * padding], np.pad(labels, [[0, padding], [0, 0]], mode="edge")
     for start in range(0, len(seeds), batch_size):
         part = slice(start, start + batch_size)
-        images = generator(
+        images = generate(
             latents_from_seeds(seeds[part], generator.latent_size),
             labels[part],
-            level=level,
-            fade=fade,
-            truncation_psi=psi,
-            randomize_noise=False,
-            noise=noise_from_seeds(seeds[part], generator.resolution >> level) if random_noise else None,
+            noise_from_seeds(seeds[part], resolution) if random_noise else None,
         )
-        yield from to_uint8(K.convert_to_numpy(images))
+        yield from to_uint8(K.convert_to_numpy(images))[: count - start]
 
 
 def uncurated_grid(

@@ -8,15 +8,18 @@ def with_gradient(forward, backward):
 
     Args:
         forward: Tensors to a tensor.
-        backward: Gradient by the result, then the arguments of `forward`, to the gradient by each argument. It may use
-            functions of this kind itself, and can then be differentiated again.
+        backward: Gradient by the result, the result, and the arguments of `forward`, to the gradient by each argument.
+            It may use functions of this kind itself, and can then be differentiated again; these get tensors as
+            arguments, which JAX does not find in a closure.
     """
 
     @ops.custom_gradient
     def function(*arguments):
-        def grad(*upstreams, upstream=None):  # some backends hand it over by position, some by name
-            return backward(upstreams[0] if upstream is None else upstream, *arguments)
+        result = forward(*arguments)
 
-        return forward(*arguments), grad
+        def grad(*upstreams, upstream=None):  # some backends hand it over by position, some by name
+            return backward(upstreams[0] if upstream is None else upstream, result, *arguments)
+
+        return result, grad
 
     return function

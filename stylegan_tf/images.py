@@ -12,6 +12,8 @@ import PIL.Image
 
 from stylegan_tf.arrays import atomic_file
 
+COMPRESSION = 3  # of PNG files, from 1 to 9: an eighth larger than with 6, the usual, in two fifths of the time
+
 
 def to_uint8(images, drange: tuple[float, float] = (-1, 1), shrink: int = 1) -> np.ndarray:
     """Maps `drange` to 8 bits, for [-1, 1] by floor(127.5 x + 128), saturating; NaN becomes 0.
@@ -114,7 +116,7 @@ def save_png(path: str | os.PathLike, image: np.ndarray) -> None:
             f"{path}: a PNG needs uint8 [H, W] or [H, W, 1, 3 or 4], got {image.dtype} {list(image.shape)}"
         )
     with atomic_file(path) as temporary:
-        PIL.Image.fromarray(image).save(temporary, format="png")
+        PIL.Image.fromarray(image).save(temporary, format="png", compress_level=COMPRESSION)
 
 
 def preview(image, longest: int) -> tuple[bytes, tuple[int, int]]:

@@ -10,6 +10,7 @@ from keras import ops as K
 
 from stylegan_tf import ops
 from stylegan_tf.initial import filled, normal
+from stylegan_tf.xla import in_few_passes
 
 GAIN = math.sqrt(2)  # of layers followed by an activation; leaky or not, trap 7
 
@@ -253,6 +254,10 @@ class LayerEpilogue(keras.layers.Layer):
             self.style.build([None, self.dlatent_size])
 
     def call(self, x, dlatents=None, noise=None):
+        noise = K.cast(noise, x.dtype) if self.use_noise else None  # a tensor; the stored ones are variables
+        return in_few_passes(self._finish, x)(x, dlatents, noise)
+
+    def _finish(self, x, dlatents, noise):
         if self.use_noise:
             x = self.noise(x, noise)
         x = self.activate(x + K.cast(self.bias, x.dtype))

@@ -53,6 +53,16 @@ class Network(keras.Model):
         return {**self.options, "name": self.name, "dtype": self.dtype_policy.name}
 
 
+def in_dtype(network, dtype):
+    """The network itself if it computes in that dtype ("float32", "bfloat16", "float16"), else a copy that does."""
+    if network.compute_dtype == dtype:
+        return network
+    copy = type(network).from_config({**network.get_config(), "dtype": dtype})
+    for ours, theirs in zip(copy.variables, network.variables, strict=True):
+        ours.assign(theirs)
+    return copy
+
+
 def options_of(arguments):
     """The constructor's own arguments out of its `locals()`."""
     return {key: value for key, value in arguments.items() if key not in ("self", "name", "dtype", "__class__")}

@@ -1,7 +1,7 @@
 """Arithmetic of StyleGAN on NHWC tensors: resampling, convolutions, normalisations.
 
-Everything here is a function of tensors alone, in `keras.ops`, so it runs on every Keras backend. Kernels arrive
-*effective*, i.e. already multiplied by their equalized learning rate constant.
+Everything here is a function of tensors alone (and of `epsilons_as`), in `keras.ops`, so it runs on every Keras
+backend. Kernels arrive *effective*, i.e. already multiplied by their equalized learning rate constant.
 """
 
 import contextlib
@@ -14,6 +14,7 @@ from keras import ops
 
 from stylegan_tf.convolution import convolve, spread
 from stylegan_tf.gradients import with_gradient
+from stylegan_tf.processor import sums_in_float32
 
 
 def lerp(a, b, t):
@@ -23,11 +24,18 @@ def lerp(a, b, t):
 
 def leaky_relu(x):
     """Leaky ReLU of slope 0.2 whose derivative at exactly zero is 1, as in the original (library versions: 0.2)."""
+    return with_gradient(lambda x: ops.leaky_relu(x, negative_slope=0.2), lambda dy, y, _: _times_slope(dy, y))(x)
 
-    def backward(dy, x):
-        return dy * ops.where(x >= 0, ops.cast(1.0, x.dtype), ops.cast(0.2, x.dtype))
 
-    return with_gradient(lambda x: ops.leaky_relu(x, negative_slope=0.2), backward)(x)
+def _times_slope(dy, y):
+    """Gradient by what a leaky ReLU made `y` of, whose sign tells the slope (but for underflow): nothing else is kept.
+
+    It is linear in `dy` and its own transpose, hence its own gradient.
+    """
+    return with_gradient(
+        lambda dy, y: ops.where(y >= 0, dy, ops.cast(0.2, dy.dtype) * dy),
+        lambda dz, _, dy, y: (_times_slope(dz, y), ops.zeros_like(y)),
+    )(dy, y)
 
 
 def leaky_relu_progan(x):
@@ -68,7 +76,7 @@ def downscale2d(x, factor=2):
 
 
 def blur2d(x, blur_filter=(1, 2, 1), normalize=True, flip=False):
-    """Low-pass filter of every channel, [N, H, W, C] to the same shape, computed in float32.
+    """Low-pass filter of every channel, [N, H, W, C] to the same shape, with sums in float32.
 
     Borders are padded with zeros and not renormalised, so they darken: trap 11 of the original. A one-dimensional
     filter becomes its outer product with itself. The gradient is a blur with the flipped filter and the gradient of
@@ -101,12 +109,16 @@ def _taps(blur_filter, normalize):
 
 
 def _correlate(x, taps):
+    exact = not np.any(np.ascontiguousarray(taps, np.float32).view(np.uint32) & 0xFFFF)  # in bfloat16, as [1, 2, 1] is
+
     def forward(x):
         kernel = ops.convert_to_tensor(np.tile(taps[:, :, None, None], [1, 1, x.shape[-1], 1]), "float32")
-        y = ops.depthwise_conv(ops.cast(x, "float32"), kernel, padding="same", data_format="channels_last")
+        dtype = x.dtype if exact and sums_in_float32(keras.backend.standardize_dtype(x.dtype)) else "float32"
+        kernel, y = ops.cast(kernel, dtype), ops.cast(x, dtype)
+        y = ops.depthwise_conv(y, kernel, padding="same", data_format="channels_last")
         return ops.cast(y, x.dtype)
 
-    return with_gradient(forward, lambda dy, x: _correlate(dy, taps[::-1, ::-1]))(x)
+    return with_gradient(forward, lambda dy, *_: _correlate(dy, taps[::-1, ::-1]))(x)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ import tensorflow as tf
 from stylegan_tf import ops
 from stylegan_tf.figures import latents_from_seeds, noise_from_seeds
 from stylegan_tf.growth import check_level, num_stages
+from stylegan_tf.network import in_dtype
 
 PARTS = ("generator", "mapping", "synthesis")
 NOISE = ("stored", "input", "none")
@@ -112,7 +113,7 @@ def part_of(
     Raises:
         ValueError: An argument is none of these, or a Progressive GAN is asked for a part, which it does not have.
     """
-    network = in_float32(generator)
+    network = in_dtype(generator, "float32")
     styled = hasattr(network, "synthesis")
     _check(name, batch, noise, fade, styled)
     check_level(level, num_stages(network.resolution))
@@ -200,16 +201,6 @@ def describe(part: Part) -> dict:
     if hasattr(network, "synthesis"):
         facts |= {key: getattr(network, key) for key in ("num_layers", "truncation_psi", "truncation_cutoff")}
     return facts
-
-
-def in_float32(network):
-    """The network itself if it computes in float32, else a copy that does."""
-    if network.compute_dtype == "float32":
-        return network
-    copy = type(network).from_config({**network.get_config(), "dtype": "float32"})
-    for ours, theirs in zip(copy.variables, network.variables, strict=True):
-        ours.assign(theirs)
-    return copy
 
 
 def _computed_by(x):

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from stylegan_tf.parts import in_float32
+from stylegan_tf.network import in_dtype
 from stylegan_tf.serving_guards import Guard
 from stylegan_tf.serving_signatures import signatures_of
 from stylegan_tf.serving_warmup import write_warmup
@@ -46,7 +46,7 @@ def write(
         raise ValueError(f"noise is {noise!r}, not one of {', '.join(NOISE)}")
     if max_batch is not None and not 1 <= max_batch <= MAX_BATCH:
         raise ValueError(f"max_batch must be from 1 to {MAX_BATCH}, not {max_batch}")
-    generator = in_float32(generator)
+    generator = in_dtype(generator, "float32")
     max_batch = max_batch or largest_request(generator.resolution >> level)
     signatures = signatures_of(generator, level, fade, noise)
     module, guard = tf.Module(name="generator"), Guard(max_batch)

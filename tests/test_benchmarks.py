@@ -4,8 +4,23 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from benchmarks import dataset, material, measuring, operations, original, steps, training
+from benchmarks import (
+    contenders,
+    dataset,
+    generation,
+    likeness,
+    material,
+    measuring,
+    operations,
+    original,
+    plain,
+    training,
+    upkeep,
+)
+from benchmarks.__main__ import COMMANDS
+from benchmarks.__main__ import main as benchmark
 from dataset_tools.making import make_dataset
 from dataset_tools.sources import PictureSource
 from stylegan_tf.discriminator import Discriminator
@@ -13,6 +28,10 @@ from stylegan_tf.generator import Generator
 from stylegan_tf.record_format import decode
 from stylegan_tf.record_levels import RecordFormat
 from stylegan_tf.records import open_levels
+from training.losses import D_LOSSES, G_LOSSES, total
+
+STEPS = [training.CONTENDERS[name] for name in ("within-1024", "demo-bfloat16", "plain")]
+PICTURES = generation.CONTENDERS.values()
 
 
 def test_both_write_the_same_images(tmp_path):
@@ -92,7 +111,7 @@ def test_a_wrong_option_is_refused(arguments, capsys):
 
 
 def test_the_cost_of_training_is_measured(tmp_path, capsys):
-    training.main(["--quick", "--out", str(tmp_path / "cost.json")])
+    upkeep.main(["--quick", "--out", str(tmp_path / "cost.json")])
     out = capsys.readouterr().out
     assert "MirroredStrategy of one" in out
     assert "Warning" not in out
@@ -115,8 +134,125 @@ def test_a_step_of_the_paper_at_32_pixels_takes_139_billion_operations_an_image(
     assert operations.training_step(*networks, r1=False) == pytest.approx(111.0e9, rel=1e-3)
 
 
-def test_a_step_is_measured_beside_a_convolution(tmp_path, capsys):
-    steps.main(["--quick", "--resolution", "8", "--batch", "4", "--out", str(tmp_path / "steps.json")])
-    assert "step, bfloat16" in capsys.readouterr().out
-    seconds = json.loads((tmp_path / "steps.json").read_text())["seconds"]
-    assert all(len(values) == 2 for values in seconds.values())
+def networks(fused):
+    """An untrained pair, but for biases and noise strengths, which are not zero; and the same as plain weights."""
+    options = dict(resolution=16, fmap_max=6)
+    pair = Generator(latent_size=5, mapping_fmaps=6, dlatent_size=6, mapping_layers=2, fused_scale=fused, **options)
+    pair = pair, Discriminator(fused_scale=fused, **options)
+    random = np.random.default_rng(0)
+    for network in pair:
+        for variable in network.trainable_variables:
+            variable.assign(variable + 0.1 * random.normal(size=variable.shape))
+    return pair, [plain.weights_of(network) for network in pair]
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_plain_networks_and_losses_are_ours(fused, monkeypatch):
+    monkeypatch.setattr(plain, "FUSED_FROM", 8 if fused else 32)
+    (generator, discriminator), weights = networks(fused)
+    random = np.random.default_rng(1)
+    latents = tf.constant(random.normal(size=[4, 5]), tf.float32)
+    reals = tf.constant(random.normal(size=[4, 16, 16, 3]), tf.float32)
+    fakes = generator(latents, truncation_psi=None, randomize_noise=False)
+    np.testing.assert_allclose(plain.generate(weights[0], latents, 16), fakes, rtol=1e-4, atol=1e-4)
+    ours = (
+        lambda: total(D_LOSSES["D_logistic_simplegp"](discriminator, reals, fakes, 0, None))[0],
+        lambda: G_LOSSES["G_logistic_nonsaturating"](
+            discriminator, generator(latents, truncation_psi=None, randomize_noise=False)
+        ),
+    )
+    theirs = plain.losses(*weights, reals, latents, 16)
+    for network, our_loss, their_loss in zip((discriminator, generator), ours, theirs, strict=True):
+        variables = [variable.value for variable in network.trainable_variables]
+        gradients = []
+        for loss in (our_loss, their_loss):
+            with tf.GradientTape() as tape:
+                value = tf.reduce_mean(loss())
+            gradients.append([value, *tape.gradient(value, variables, unconnected_gradients="zero")])
+        for our, their in zip(*gradients, strict=True):
+            np.testing.assert_allclose(their, our, rtol=1e-3, atol=1e-4)
+
+
+def test_steps_are_measured_beside_a_convolution(tmp_path, capsys):
+    file, picture = tmp_path / "steps.json", tmp_path / "steps.png"
+    arguments = ["--quick", "--contenders", "replicas", "--out", str(file)]
+    training.main([*arguments, "--plot", str(picture)])
+    out = capsys.readouterr().out
+    assert "A training step: 8 pixels, 4 images" in out
+    rows = {row["contender"]: row for row in json.loads(file.read_text())["rows"]}
+    assert rows.keys() == {"replicas", "convolution, float32"}
+    assert all(row["seconds"][0] > 0 and row["memory"] > 0 and row["facts"]["operations"] for row in rows.values())
+    assert picture.stat().st_size > 1000
+
+
+def test_pictures_are_measured(tmp_path):
+    generation.main(["--quick", "--contenders", "bfloat16", "--out", str(tmp_path / "pictures.json")])
+    rows = json.loads((tmp_path / "pictures.json").read_text())["rows"]
+    assert [row["contender"] for row in rows] == ["bfloat16", "convolution, bfloat16"]
+
+
+@pytest.mark.parametrize(
+    ("build", "options"),
+    [
+        *((training.training_step, dict(size=8, batch=4, feature_maps=4, **chosen)) for chosen in STEPS),
+        *((generation.pictures, dict(size=8, batch=2, feature_maps=4, **chosen)) for chosen in PICTURES),
+    ],
+)
+def test_every_contender_does_what_it_says(build, options):
+    run, facts = build(**options)
+    assert np.isfinite(run()).all()
+    assert facts["images"] == options["batch"]
+    assert facts["operations"] > 0
+
+
+def test_likeness_of_types_is_measured(tmp_path, capsys):
+    likeness.main(["--quick", "--out", str(tmp_path / "likeness.json")])
+    values = json.loads((tmp_path / "likeness.json").read_text())
+    assert 20 < min(values["psnr"]) < np.inf
+    assert 0 <= values["bfloat16"] < values["other seeds"]
+    assert "PSNR" in capsys.readouterr().out
+
+
+def test_psnr_of_pictures_that_differ_by_one_is_48_decibels():
+    pictures = np.zeros([2, 4, 4, 3], np.uint8)
+    others = pictures.copy()
+    others[1] += 1
+    np.testing.assert_allclose(likeness.psnr(pictures, others), [np.inf, 20 * np.log10(255)])
+
+
+def test_what_a_contender_cannot_do_is_told():
+    with pytest.raises(ValueError, match="a contender failed"):
+        contenders.take_turns({"odd": (training.training_step, {"size": 9, "batch": 4}, 1)}, 1)
+
+
+def test_a_contender_that_dies_is_an_error():
+    contender = contenders.Contender(training.convolution, {"dtype": "float32", "quick": True})
+    contender.stop()
+    with pytest.raises(ValueError, match="ended with status -9"):
+        contender.take_turn()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_and_examples(name, capsys):
+    with pytest.raises(SystemExit) as caught:
+        benchmark([name, "--help"])
+    assert caught.value.code == 0
+    assert "Examples:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["steps"], "steps"),
+        (["training", "--sizes", "9"], "9"),
+        (["training", "--contenders", "jax"], "jax"),
+        (["generation", "--batches", "0"], "0"),
+        (["generation", "--plot", "nowhere/cost.png"], "nowhere"),
+        (["upkeep", "--resolution", "24"], "24"),
+    ],
+)
+def test_a_wrong_command_or_value_is_refused(arguments, named, capsys):
+    with pytest.raises(SystemExit) as caught:
+        benchmark(arguments)
+    assert caught.value.code == 2
+    assert named in capsys.readouterr().err

@@ -46,6 +46,27 @@ def test_pictures_are_those_of_the_seeds(tmp_path, file, tiny_generator, capsys)
     assert f"{outdir}/grid.png" in printed
 
 
+def test_another_type_gives_nearly_the_same_pictures(tmp_path, file):
+    for dtype in ("float32", "bfloat16"):
+        generate(file, tmp_path / dtype, "--dtype", dtype)
+    for seed in range(3):
+        one, other = (pixels(tmp_path / dtype / f"seed{seed:04d}.png") for dtype in ("float32", "bfloat16"))
+        difference = np.abs(one.astype(int) - other)
+        assert 0 < difference.max() < 32
+        assert difference.mean() < 3
+
+
+@pytest.mark.parametrize("jobs", ["1", "3"])
+def test_a_picture_that_cannot_be_written_is_an_error(tmp_path, file, jobs):
+    (tmp_path / "seed0001.png").mkdir()
+    with pytest.raises(SystemExit, match=r"Error: .*seed0001.png"):
+        generate(file, tmp_path, "--jobs", jobs)
+
+
+def test_a_seed_named_twice_is_one_picture(tmp_path, file):
+    assert generate_images.parse_seeds("3,0-4,3") == [3, 0, 1, 2, 4]
+
+
 def test_half_grown_network_gives_small_pictures(tmp_path, tiny_run):
     generate(tiny_run, tmp_path / "out")
     assert pixels(tmp_path / "out" / "seed0000.png").shape == (8, 8, 3)

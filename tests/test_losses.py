@@ -12,7 +12,7 @@ from stylegan_tf import ops
 from stylegan_tf.discriminator import Discriminator
 from stylegan_tf.growth import split_lod
 from training.config import D_LOSS_ARGS, G_LOSS_ARGS, TrainingConfig, with_values
-from training.losses import D_LOSSES, G_LOSSES, gradient_penalty, scores_and_squared_norms
+from training.losses import D_LOSSES, G_LOSSES, gradient_penalty, scores_and_squared_norms, total
 from training.optimizer import Adam
 from training.schedule import schedule_at
 from training.state import TrainState
@@ -50,7 +50,7 @@ class Case:
         if name in G_LOSSES:
             return G_LOSSES[name](self.score, self.fakes(), **options), self.generator
         inputs = self.reals, self.fakes(), self.level, self.mixing_factors
-        return D_LOSSES[name](self.score, *inputs, **options)[0], self.discriminator
+        return total(D_LOSSES[name](self.score, *inputs, **options))[0], self.discriminator
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -163,7 +163,7 @@ def test_generator_losses_by_hand(name, by_hand):
     ],
 )
 def test_discriminator_losses_by_hand(name, options, by_hand, logs):
-    losses, logged = D_LOSSES[name](toy_score, REALS, FAKES, 0, U, **options)
+    losses, logged = total(D_LOSSES[name](toy_score, REALS, FAKES, 0, U, **options))
     assert losses.shape == [2, 1]
     np.testing.assert_allclose(losses[:, 0], by_hand, rtol=1e-6)
     expected = {"score_real": -0.25, "score_fake": 2.0, "r_t": 0.0, **logs}
@@ -199,7 +199,7 @@ def test_penalties_keep_their_published_strength_at_every_level(name, lod):
     for score, size, used_level in ((at_current_size, 1, level), (at_full_size, 2**level, 0)):
         with tf.GradientTape() as tape:
             images = [ops.upscale2d(batch, size) for batch in (small, fakes)]
-            losses, _ = D_LOSSES[name](score, *images, used_level, mixing_factors, **PENALIZED[name])
+            losses, _ = total(D_LOSSES[name](score, *images, used_level, mixing_factors, **PENALIZED[name]))
             value = tf.reduce_mean(losses)
         results.append([losses, *tape.gradient(value, variables, unconnected_gradients="zero")])
     for ours, original in zip(*results, strict=True):
@@ -217,11 +217,7 @@ def test_where_a_gradient_vanishes_the_loss_is_finite_but_the_update_is_skipped(
     def score(images):
         return tf.reduce_sum(images[:, 0, :, 0] * weight, axis=1, keepdims=True)
 
-    def loss():
-        losses, logs = D_LOSSES[name](score, REALS, FAKES, 0, U)
-        return tf.reduce_mean(losses), logs
-
-    value, _, skipped = update(network, adam, loss, tf.constant(0.1))
+    value, _, skipped = update(network, adam, D_LOSSES[name](score, REALS, FAKES, 0, U), tf.constant(0.1))
     assert float(value) == 10.0 + (2.0 if name == "D_hinge_gp" else 0.0)
     assert float(skipped) == 1.0
     np.testing.assert_array_equal(weight, [0, 0])

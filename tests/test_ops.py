@@ -1,5 +1,9 @@
 """Arithmetic: values, first and second derivatives against the original's, and values one can check by hand."""
 
+import os
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -167,6 +171,30 @@ def test_blur_flip_mirrors_the_filter(rng):
     x = rng.normal(size=[1, 5, 5, 2]).astype("f")
     mirrored = [row[::-1] for row in TAPS_2D[::-1]]
     np.testing.assert_array_equal(ops.blur2d(x, TAPS_2D, flip=True), ops.blur2d(x, mirrored))
+
+
+@pytest.mark.parametrize("taps", [(1, 2, 1), (1, 3, 3, 1), (1, 2, 4)])
+def test_blur_in_bfloat16_is_that_in_float32_rounded_once(rng, taps):
+    x = tf.cast(rng.normal(size=[2, 16, 16, 5]), tf.bfloat16)
+    expected = tf.cast(ops.blur2d(tf.cast(x, tf.float32), taps), tf.bfloat16)
+    difference = tf.cast(ops.blur2d(x, taps), tf.float32) - tf.cast(expected, tf.float32)
+    # where the sum lies in the middle between two numbers, its order decides
+    assert np.mean(difference != 0) < 0.01
+    assert np.max(np.abs(difference) / np.maximum(np.abs(expected), 1e-3)) <= 2**-7
+
+
+def test_without_onednn_a_blur_in_bfloat16_has_sums_in_float32_too():
+    code = """
+import numpy as np, tensorflow as tf
+from stylegan_tf import ops, processor
+assert not processor.sums_in_float32("bfloat16")
+x = tf.cast(np.random.default_rng(0).normal(size=[2, 16, 16, 5]), tf.bfloat16)
+expected = tf.cast(ops.blur2d(tf.cast(x, tf.float32)), tf.bfloat16)
+assert bool(tf.reduce_all(ops.blur2d(x) == expected))
+"""
+    environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_gradient_of_an_even_blur_is_a_blur(rng):

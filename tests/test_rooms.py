@@ -14,8 +14,10 @@ PACKAGES = ("stylegan_tf", "dataset_tools", "training", "metrics", "benchmarks")
 ROOMS = {
     "console": ("stylegan_tf: choices console progress_line", "", ""),
     "growth": ("stylegan_tf: growth", "", ""),
-    "arithmetic": ("stylegan_tf: gradients convolution ops", "", "keras numpy"),
-    "layers": ("stylegan_tf: initial layers", "arithmetic", "keras"),
+    "arithmetic": ("stylegan_tf: gradients convolution ops", "processor", "keras numpy"),
+    "processor": ("stylegan_tf: processor", "", "tensorflow keras numpy"),
+    "compiler": ("stylegan_tf: xla", "processor", "tensorflow keras"),
+    "layers": ("stylegan_tf: initial layers", "arithmetic compiler", "keras"),
     "networks": (
         "stylegan_tf: network mapping synthesis generator discriminator progan",
         "growth arithmetic layers",
@@ -25,7 +27,7 @@ ROOMS = {
     "pickles": ("stylegan_tf: inert_pickle", "", ""),
     "finished": (
         "stylegan_tf: snapshot official official_pickle tables figures curves",
-        "growth layers networks files pickles",
+        "growth compiler layers networks files pickles",
         "keras numpy PIL matplotlib",
     ),
     "exports": (
@@ -77,7 +79,7 @@ ROOMS = {
     ),
     "evaluation": (
         "metrics: devices reals sampling store gathering request results snapshots curve evaluation judge",
-        "console files records finished update metrics judges eyes",
+        "console compiler files records finished update metrics judges eyes",
         "tensorflow keras numpy matplotlib google_crc32c",
     ),
     "diagnosis": (
@@ -96,9 +98,10 @@ ROOMS = {
         "tensorflow numpy matplotlib",
     ),
     "benchmarks": (
-        "benchmarks: dataset training steps litert material measuring operations original",
-        "console layers networks finished exports records pictures plan dataset update run eyes",
-        "tensorflow numpy PIL ai_edge_litert",
+        "benchmarks: __main__ choices contenders table training generation likeness plain operations upkeep litert "
+        "metrics startup dataset material measuring original",
+        "console growth compiler layers networks finished exports records pictures plan dataset update run eyes judges",
+        "tensorflow numpy PIL ai_edge_litert matplotlib",
     ),
 }
 

@@ -159,9 +159,11 @@ from metric_data import load_distance, load_features
 from metrics.gathering import Gatherer, Subject
 from metrics.reals import RealData
 from metrics.store import FeatureStore
+from stylegan_tf import xla
 from stylegan_tf.generator import Generator
 from training.replicas import Replicas, replicas_for
 
+xla.WORTHWHILE = 1
 directory, both = sys.argv[1], replicas_for(2)
 generator = Generator(**TINY)
 fill_weights(generator)

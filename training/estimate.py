@@ -11,7 +11,7 @@ from training.progress import seconds_between, stretches
 from training.schedule import minibatch_at
 
 BYTES = 4  # of a float32
-KEPT = 2.5  # arrays as large as a layer's output that are alive at the peak of a step; 2 to 2.5 as measured
+KEPT = 2.5  # arrays as large as a layer's output that are alive at the peak of a step, at most: small batches need it
 PROBE_ELEMENTS, PROBE_WORK = 2**21, 2**29  # at most, of what a rate is measured on: numbers and multiplications
 
 

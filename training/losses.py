@@ -9,8 +9,10 @@ discriminator losses are called alike: (score, reals, fakes, level, mixing_facto
     level            integer level of detail
     mixing_factors   [N, 1, 1, 1] in [0, 1): how far from the real to the generated image a "_gp" penalty looks
 
-They return losses [N, 1] and a dict of scalars to log: means of scores, of gradient norms, of penalties without their
-strength. (The original adds scores [N, 1] to penalties [N], which makes [N, N] of the same mean: trap 37.)
+They return terms, functions without arguments to (values [N, 1], dict of scalars to log: means of scores, of gradient
+norms, of penalties without their strength). The loss is the sum of the terms, see `total`; each passes the
+discriminator on its own, so that a trainer can differentiate one after the other and need memory for one at a time.
+(The original adds scores [N, 1] to penalties [N], which makes [N, N] of the same mean: trap 37.)
 
 The penalties of the original differentiate by images of the full size, where a gradient's norm is 2^level times smaller
 than at the current size (trap 24); `level` restores that. "gp" is for gradient penalty.
@@ -19,6 +21,12 @@ than at the current size (trap 24); `level` restores that. "gp" is for gradient 
 import tensorflow as tf
 
 from stylegan_tf.ops import lerp
+
+
+def total(terms):
+    """Sum of terms: losses [N, 1] and logs."""
+    results = [term() for term in terms]
+    return tf.add_n([values for values, _ in results]), {key: log[key] for _, log in results for key in log}
 
 
 def G_wgan(score, fakes):
@@ -37,35 +45,49 @@ def G_logistic_nonsaturating(score, fakes):
 
 
 def D_wgan(score, reals, fakes, level, mixing_factors, wgan_epsilon=0.001):
-    """S(x~) - S(x) + epsilon S(x)^2: [N, 1] and logs; epsilon keeps scores from drifting (Karras et al. 2018, A.1)."""
-    real_scores, fake_scores = score(reals), score(fakes)
-    drift = tf.square(real_scores)
-    logs = mean_scores(real_scores, fake_scores) | {"epsilon_penalty": tf.reduce_mean(drift)}
-    return fake_scores - real_scores + wgan_epsilon * drift, logs
+    """S(x~) - S(x) + epsilon S(x)^2 (Arjovsky et al. 2017); epsilon keeps scores from drifting (Karras et al. 2018,
+    A.1)."""
+
+    def of_reals():
+        scores = score(reals)
+        drift = tf.square(scores)
+        return wgan_epsilon * drift - scores, real_logs(scores) | {"epsilon_penalty": tf.reduce_mean(drift)}
+
+    def of_fakes():
+        scores = score(fakes)
+        return scores, fake_logs(scores)
+
+    return [of_fakes, of_reals]
 
 
 def D_wgan_gp(score, reals, fakes, level, mixing_factors, wgan_lambda=10.0, wgan_epsilon=0.001, wgan_target=1.0):
-    """D_wgan with a gradient penalty (Gulrajani et al. 2017): [N, 1] and logs; options of `gradient_penalty`."""
-    losses, logs = D_wgan(score, reals, fakes, level, mixing_factors, wgan_epsilon)
-    penalties, more = gradient_penalty(score, reals, fakes, level, mixing_factors, wgan_lambda, wgan_target)
-    return losses + penalties, logs | more
+    """D_wgan with a gradient penalty (Gulrajani et al. 2017); options of `gradient_penalty`."""
+    terms = D_wgan(score, reals, fakes, level, mixing_factors, wgan_epsilon)
+    return [*terms, lambda: gradient_penalty(score, reals, fakes, level, mixing_factors, wgan_lambda, wgan_target)]
 
 
 def D_hinge(score, reals, fakes, level, mixing_factors):
-    """max(0, 1 + S(x~)) + max(0, 1 - S(x)): [N, 1] and logs (Miyato et al. 2018); goes with G_wgan."""
-    real_scores, fake_scores = score(reals), score(fakes)
-    return tf.nn.relu(1 + fake_scores) + tf.nn.relu(1 - real_scores), mean_scores(real_scores, fake_scores)
+    """max(0, 1 + S(x~)) + max(0, 1 - S(x)) (Miyato et al. 2018); goes with G_wgan."""
+
+    def of_reals():
+        scores = score(reals)
+        return tf.nn.relu(1 - scores), real_logs(scores)
+
+    def of_fakes():
+        scores = score(fakes)
+        return tf.nn.relu(1 + scores), fake_logs(scores)
+
+    return [of_fakes, of_reals]
 
 
 def D_hinge_gp(score, reals, fakes, level, mixing_factors, wgan_lambda=10.0, wgan_target=1.0):
-    """D_hinge with a gradient penalty: [N, 1] and logs; options of `gradient_penalty`."""
-    losses, logs = D_hinge(score, reals, fakes, level, mixing_factors)
-    penalties, more = gradient_penalty(score, reals, fakes, level, mixing_factors, wgan_lambda, wgan_target)
-    return losses + penalties, logs | more
+    """D_hinge with a gradient penalty; options of `gradient_penalty`."""
+    terms = D_hinge(score, reals, fakes, level, mixing_factors)
+    return [*terms, lambda: gradient_penalty(score, reals, fakes, level, mixing_factors, wgan_lambda, wgan_target)]
 
 
 def D_logistic(score, reals, fakes, level, mixing_factors):
-    """softplus(S(x~)) + softplus(-S(x)): [N, 1] and logs (Goodfellow et al. 2014)."""
+    """softplus(S(x~)) + softplus(-S(x)) (Goodfellow et al. 2014)."""
     return D_logistic_simplegp(score, reals, fakes, level, mixing_factors, r1_gamma=0.0, r2_gamma=0.0)
 
 
@@ -76,22 +98,24 @@ def D_logistic_simplegp(score, reals, fakes, level, mixing_factors, r1_gamma=10.
 
     Args:
         score, reals, fakes, level, mixing_factors: As above.
-        r1_gamma, r2_gamma: Strengths; 0 leaves a term out.
+        r1_gamma, r2_gamma: Strengths; 0 leaves a penalty out.
 
     Returns:
-        Losses [N, 1] and logs.
+        Terms.
     """
-    real_scores, real_norms = scores_and_squared_norms(score, reals, level, r1_gamma)
-    fake_scores, fake_norms = scores_and_squared_norms(score, fakes, level, r2_gamma)
-    losses = tf.math.softplus(fake_scores) + tf.math.softplus(-real_scores)
-    logs = mean_scores(real_scores, fake_scores)
-    if r1_gamma:
-        losses += r1_gamma / 2 * real_norms
-        logs["r1_penalty"] = tf.reduce_mean(real_norms)
-    if r2_gamma:
-        losses += r2_gamma / 2 * fake_norms
-        logs["r2_penalty"] = tf.reduce_mean(fake_norms)
-    return losses, logs
+
+    def term(images, sign, gamma, logs, penalty):
+        scores, norms = scores_and_squared_norms(score, images, level, gamma)
+        values, logged = tf.math.softplus(sign * scores), logs(scores)
+        if gamma:
+            values += gamma / 2 * norms
+            logged[penalty] = tf.reduce_mean(norms)
+        return values, logged
+
+    return [
+        lambda: term(fakes, 1, r2_gamma, fake_logs, "r2_penalty"),
+        lambda: term(reals, -1, r1_gamma, real_logs, "r1_penalty"),
+    ]
 
 
 def gradient_penalty(score, reals, fakes, level, mixing_factors, wgan_lambda, wgan_target):
@@ -122,15 +146,20 @@ def scores_and_squared_norms(score, images, level, wanted=True):
         tape.watch(images)
         scores = score(images)
         scale = getattr(score, "scale", 1.0)
-        total = tf.reduce_sum(scores) * scale
-    gradient = tf.cast(tape.gradient(total, images), tf.float32) / scale
+        scaled = tf.reduce_sum(scores) * scale
+    gradient = tf.cast(tape.gradient(scaled, images), tf.float32) / scale
     return scores, tf.reduce_sum(tf.square(gradient), axis=[1, 2, 3])[:, None] * 4.0**-level
 
 
-def mean_scores(real_scores, fake_scores):
-    """What every discriminator loss logs."""
-    logs = {"score_real": tf.reduce_mean(real_scores), "score_fake": tf.reduce_mean(fake_scores)}
-    return logs | {"r_t": tf.reduce_mean(tf.sign(real_scores))}  # 1 for a discriminator that overfits, see `augment`
+def real_logs(scores):
+    """What every discriminator loss logs of real images."""
+    logs = {"score_real": tf.reduce_mean(scores)}
+    return logs | {"r_t": tf.reduce_mean(tf.sign(scores))}  # 1 for a discriminator that overfits, see `augment`
+
+
+def fake_logs(scores):
+    """What every discriminator loss logs of generated images."""
+    return {"score_fake": tf.reduce_mean(scores)}
 
 
 G_LOSSES = {loss.__name__: loss for loss in (G_wgan, G_logistic_saturating, G_logistic_nonsaturating)}

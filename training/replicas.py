@@ -66,7 +66,7 @@ class Replicas:
             are, and of plain values by name. It returns the dict, averaged over all devices.
         """
 
-        @tf.function
+        @tf.function(autograph=False)  # nothing here needs it, and tracing takes a quarter less time without
         def on_all(first, shared, common, stride, **static):
             def on_one(first, shared, common):
                 return function(Share(first, stride), *shared, *common, **static)

@@ -103,11 +103,8 @@ class TrainingStep:
         mixing_factors = share.of(draw_uniform(minibatch, mixing_seed))
         score = Score(state.discriminator, labels, level, fade, view, state.D_optimizer.loss_scale)
 
-        def loss():
-            losses, logs = self.d_loss(score, reals, fakes, level, mixing_factors, **options)
-            return tf.reduce_mean(losses), logs
-
-        value, logs, skipped = update(state.discriminator, state.D_optimizer, loss, rate, begins, ends)
+        terms = self.d_loss(score, reals, fakes, level, mixing_factors, **options)
+        value, logs, skipped = update(state.discriminator, state.D_optimizer, terms, rate, begins, ends)
         if ends:
             self._move_average(beta)
         return logs | {"loss_d": value, "skipped_d": skipped}
@@ -121,12 +118,11 @@ class TrainingStep:
         seed = tf.random.fold_in(network_seed, share.first)
         score = Score(state.discriminator, labels, level, fade, view)
 
-        def loss():
+        def term():
             fakes = state.generator(latents, labels, level, fade, seed=seed, training=True)
-            losses = self.g_loss(score, fakes, **state.config.G_loss_args)
-            return tf.reduce_mean(losses), {}
+            return self.g_loss(score, fakes, **state.config.G_loss_args), {}
 
-        value, _, skipped = update(state.generator, state.G_optimizer, loss, rate, begins, ends)
+        value, _, skipped = update(state.generator, state.G_optimizer, [term], rate, begins, ends)
         return {"loss_g": value, "skipped_g": skipped}
 
     def _view(self, p, minibatch, seed, share):
@@ -206,15 +202,16 @@ def draw_labels(count, labels, seed):
     return tf.gather(labels, tf.random.stateless_uniform([count], seed, 0, len(labels), tf.int32))
 
 
-def update(network, optimizer, loss, rate, begins=True, ends=True):
-    """Differentiate `loss` and let `optimizer` change `network`.
+def update(network, optimizer, terms, rate, begins=True, ends=True):
+    """Differentiate a loss and let `optimizer` change `network`.
 
     Parameters without influence at this level get zero gradients: they stay, but their moments decay (trap 43).
 
     Args:
         network: Keras network whose trainable variables are the optimizer's.
         optimizer: `Adam`.
-        loss: Function without arguments to (scalar loss, logs).
+        terms: Functions without arguments to (values [N, 1], logs), the loss being the mean of their sum. They are
+            evaluated and differentiated one after the other, so memory holds the activations of one at a time.
         rate: Learning rate.
         begins, ends: Whether this is the first part of a minibatch, and the last; only then the network changes.
 
@@ -222,12 +219,18 @@ def update(network, optimizer, loss, rate, begins=True, ends=True):
         The loss, the logs, and 1.0 if the update was skipped for a non-finite gradient.
     """
     variables = [variable.value for variable in network.trainable_variables]
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(variables)
-        value, logs = loss()
-        scaled = value * optimizer.loss_scale
-    gradients = tape.gradient(scaled, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    loss, logs, gradients = 0.0, {}, []
+    for term in terms:
+        with tf.control_dependencies(gradients):
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(variables)
+                values, more = term()
+                mean = tf.reduce_mean(values)
+                scaled = mean * optimizer.loss_scale
+            new = tape.gradient(scaled, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+            gradients = [old + gradient for old, gradient in zip(gradients, new, strict=True)] if gradients else new
+        loss, logs = loss + mean, logs | more
     if begins and ends:
-        return value, logs, optimizer.apply(mean_over_replicas(gradients), rate)
-    total = optimizer.add_up(gradients, begins)
-    return value, logs, optimizer.apply(mean_over_replicas(total), rate) if ends else tf.constant(0.0)
+        return loss, logs, optimizer.apply(mean_over_replicas(gradients), rate)
+    sums = optimizer.add_up(gradients, begins)
+    return loss, logs, optimizer.apply(mean_over_replicas(sums), rate) if ends else tf.constant(0.0)
