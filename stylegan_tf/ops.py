@@ -32,10 +32,12 @@ def _times_slope(dy, y):
 
     It is linear in `dy` and its own transpose, hence its own gradient.
     """
-    return with_gradient(
-        lambda dy, y: ops.where(y >= 0, dy, ops.cast(0.2, dy.dtype) * dy),
-        lambda dz, _, dy, y: (_times_slope(dz, y), ops.zeros_like(y)),
-    )(dy, y)
+
+    def backward(dz, _, dy, y):
+        # the slope is constant; TensorFlow takes None for that, where zeros would cost an image's memory
+        return _times_slope(dz, y), None if keras.config.backend() == "tensorflow" else ops.zeros_like(y)
+
+    return with_gradient(lambda dy, y: ops.where(y >= 0, dy, ops.cast(0.2, dy.dtype) * dy), backward)(dy, y)
 
 
 def leaky_relu_progan(x):
