@@ -3,8 +3,7 @@
 import sys
 
 from benchmarks.choices import parse_choices
-from benchmarks.contenders import take_turns
-from benchmarks.table import print_group, save
+from benchmarks.table import measure
 from benchmarks.training import convolution
 from stylegan_tf.console import friendly_errors
 
@@ -61,20 +60,19 @@ def pictures(size, batch, dtype="float32", way="compiled", feature_maps=512):
     return lambda: run(latents).numpy(), facts
 
 
+def tasks_of(options, size, batch):
+    """{name: task} of one group, for `take_turns`."""
+    common = dict(size=size, batch=batch, feature_maps=4 if options.quick else 512)
+    tasks = {name: (pictures, common | CONTENDERS[name]) for name in options.contenders}
+    for dtype in dict.fromkeys(CONTENDERS[name].get("dtype", "float32") for name in options.contenders):
+        tasks[f"convolution, {dtype}"] = (convolution, dict(dtype=dtype, quick=options.quick))
+    return tasks
+
+
 def main(arguments=None):
     options = parse_arguments(arguments)
     with friendly_errors():
-        groups = []
-        for size in options.sizes:
-            for batch in options.batches:
-                common = dict(size=size, batch=batch, feature_maps=4 if options.quick else 512)
-                tasks = {name: (pictures, common | CONTENDERS[name], 1) for name in options.contenders}
-                for dtype in dict.fromkeys(CONTENDERS[name].get("dtype", "float32") for name in options.contenders):
-                    tasks[f"convolution, {dtype}"] = (convolution, dict(dtype=dtype, quick=options.quick), 1)
-                results = take_turns(tasks, options.repeats)
-                groups.append({"size": size, "batch": batch, "results": results})
-                print_group(f"Pictures of {size} pixels, {batch} at a time", results)
-        save(options, groups, "picture")
+        measure(options, "Pictures of {size} pixels, {batch} at a time", "picture", tasks_of)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,28 @@ import dataclasses
 import json
 import statistics
 
+from benchmarks.contenders import take_turns
 from benchmarks.measuring import machine
 
 CONVOLUTION = "convolution, "  # what the names of bare convolutions begin with; the type follows
+
+
+def measure(options, title, what, tasks_of):
+    """Measure, print and save one group of contenders after the other.
+
+    Args:
+        options: Of `parse_choices`.
+        title: Of a table, with places for {size} and {batch}.
+        what: Of which the plot shows the cost.
+        tasks_of: Function of the options, a size and a batch to the tasks of `take_turns`.
+    """
+    groups = []
+    for size in options.sizes:
+        for batch in options.batches:
+            results = take_turns(tasks_of(options, size, batch), options.repeats)
+            groups.append({"size": size, "batch": batch, "results": results})
+            print_group(title.format(size=size, batch=batch), results)
+    save(options, groups, what)
 
 
 def print_group(title, results):

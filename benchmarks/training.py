@@ -3,8 +3,7 @@
 import sys
 
 from benchmarks.choices import parse_choices
-from benchmarks.contenders import take_turns
-from benchmarks.table import print_group, save
+from benchmarks.table import measure
 from stylegan_tf.console import friendly_errors
 
 EXAMPLES = """\
@@ -131,13 +130,7 @@ def tasks_of(options, size, batch):
 def main(arguments=None):
     options = parse_arguments(arguments)
     with friendly_errors():
-        groups = []
-        for size in options.sizes:
-            for batch in options.batches:
-                results = take_turns(tasks_of(options, size, batch), options.repeats)
-                groups.append({"size": size, "batch": batch, "results": results})
-                print_group(f"A training step: {size} pixels, {batch} images", results)
-        save(options, groups, "training step")
+        measure(options, "A training step: {size} pixels, {batch} images", "training step", tasks_of)
 
 
 if __name__ == "__main__":

@@ -23,9 +23,7 @@ def on_devices(replicas, function, rows):
         so that nothing is compiled twice; their results are left out.
     """
 
-    def on_one(*arguments):
-        with compiled_arithmetic():
-            return function(*arguments)
+    on_one = compiled_arithmetic()(function)
 
     @tf.function(autograph=False)  # nothing here needs it, and compiling takes half as long without
     def on_all(shared, common):

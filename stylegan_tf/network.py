@@ -8,6 +8,7 @@ from collections.abc import Hashable
 
 import keras
 
+from stylegan_tf.initial import to_be_loaded
 from stylegan_tf.layers import dtype_policy
 
 NUMBERS = frozenset(
@@ -57,7 +58,8 @@ def in_dtype(network, dtype):
     """The network itself if it computes in that dtype ("float32", "bfloat16", "float16"), else a copy that does."""
     if network.compute_dtype == dtype:
         return network
-    copy = type(network).from_config({**network.get_config(), "dtype": dtype})
+    with to_be_loaded(network.count_params()):
+        copy = type(network).from_config({**network.get_config(), "dtype": dtype})
     for ours, theirs in zip(copy.variables, network.variables, strict=True):
         ours.assign(theirs)
     return copy

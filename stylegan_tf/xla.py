@@ -20,7 +20,7 @@ _wanted = contextvars.ContextVar("compiled arithmetic", default=False)
 
 @contextlib.contextmanager
 def compiled_arithmetic():
-    """While a `tf.function` is traced in this context, XLA compiles what `in_few_passes` wraps."""
+    """While a `tf.function` is traced in this context, XLA compiles what `in_few_passes` wraps; decorates, too."""
     token = _wanted.set(keras.config.backend() == "tensorflow" and not has_accelerator())
     try:
         yield
@@ -34,12 +34,7 @@ def compiled(function):
         return function
     import tensorflow as tf
 
-    @tf.function(autograph=False)
-    def compiled_function(*arguments):
-        with compiled_arithmetic():
-            return function(*arguments)
-
-    return compiled_function
+    return tf.function(compiled_arithmetic()(function), autograph=False)
 
 
 def in_few_passes(function, x):
