@@ -5,7 +5,7 @@ import contextlib
 import numpy as np
 import tensorflow as tf
 
-from stylegan_tf.xla import compiled_arithmetic
+from stylegan_tf.xla import at_home
 
 
 def on_devices(replicas, function, rows):
@@ -23,7 +23,7 @@ def on_devices(replicas, function, rows):
         so that nothing is compiled twice; their results are left out.
     """
 
-    on_one = compiled_arithmetic()(function)
+    on_one = at_home(function)
 
     @tf.function(autograph=False)  # nothing here needs it, and compiling takes half as long without
     def on_all(shared, common):

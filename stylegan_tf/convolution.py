@@ -4,15 +4,36 @@ The gradient of a convolution by its kernel is a sum over all pixels of all imag
 of the kernel. On a processor the libraries' own routine for it reaches, in bfloat16, two thirds of the rate of a
 convolution, and a tenth where images are small or the stride is two; matrix products reach nearly all of it. In float32
 both are about as fast. Where layers have few feature maps or images are large, and on GPUs, the routine remains.
+
+Within `fewer_multiplications` large convolutions and their gradients are those of `winograd`. That pays on processors
+and makes graphs larger, so it is off unless asked for: an exported graph may run anywhere.
+
+Convolution, its transpose and the gradient by the kernel are the three sides of one trilinear form. Each one's
+derivatives are the other two, to any order.
 """
 
-from keras import ops
+import contextlib
+import contextvars
+
+from keras import backend, ops
 
 from stylegan_tf.gradients import with_gradient
 from stylegan_tf.processor import has_accelerator
+from stylegan_tf.winograd import Winograd, best_tile
 
 FEWEST = 2**15  # weights of an offset; smaller products are slow
 LARGEST = 32  # pixels of images where the stride is one; shifts of larger ones fill memory, and win nothing
+_wanted = contextvars.ContextVar("fewer multiplications", default=False)
+
+
+@contextlib.contextmanager
+def fewer_multiplications():
+    """What is called or traced in this context takes convolutions from `winograd` where they pay; decorates, too."""
+    token = _wanted.set(not has_accelerator())
+    try:
+        yield
+    finally:
+        _wanted.reset(token)
 
 
 def convolve(x, kernel, stride):
@@ -20,26 +41,34 @@ def convolve(x, kernel, stride):
 
     H and W are multiples of the stride, and K - stride is even or K odd. Differentiable any number of times.
     """
+    quick, _ = _winograds(_coarse(x, stride), kernel.shape, stride, x.dtype)
 
     def forward(x, kernel):
+        if quick:
+            return quick.convolve(x, kernel)
         return ops.conv(x, kernel, strides=stride, padding="same", data_format="channels_last")
 
     def backward(dy, _, x, kernel):
         return spread(dy, kernel, stride), kernel_gradient(x, dy, kernel.shape[0], stride)
 
-    return (with_gradient(forward, backward) if _by_products(x.shape[1], kernel, stride) else forward)(x, kernel)
+    own = quick or _by_products(x.shape[1], kernel, stride)
+    return (with_gradient(forward, backward) if own else forward)(x, kernel)
 
 
 def spread(y, kernel, stride):
     """The transpose of `convolve`: [N, H, W, F] and [K, K, C, F] to [N, stride H, stride W, C]."""
+    other, quick = _winograds(y.shape[:3], kernel.shape, stride, y.dtype)
 
     def forward(y, kernel):
+        if quick:
+            return quick.spread(y, kernel)
         return ops.conv_transpose(y, kernel, strides=stride, padding="same", data_format="channels_last")
 
     def backward(dx, _, y, kernel):
         return convolve(dx, kernel, stride), kernel_gradient(dx, y, kernel.shape[0], stride)
 
-    return (with_gradient(forward, backward) if _by_products(y.shape[1], kernel, stride) else forward)(y, kernel)
+    own = other or _by_products(y.shape[1], kernel, stride)
+    return (with_gradient(forward, backward) if own else forward)(y, kernel)
 
 
 def kernel_gradient(x, dy, size, stride):
@@ -51,6 +80,18 @@ def kernel_gradient(x, dy, size, stride):
         size: Width K of the kernel, a multiple of the stride.
         stride: 1 or 2.
     """
+    shape = [size, size, x.shape[-1], dy.shape[-1]]
+    quick, _ = _winograds(_coarse(x, stride), shape, stride, x.dtype)
+
+    def backward(dk, _, x, dy):
+        return spread(dy, dk, stride), convolve(x, dk, stride)
+
+    forward = quick.kernel_gradient if quick else lambda x, dy: _products(x, dy, size, stride)
+    return with_gradient(forward, backward)(x, dy)
+
+
+def _products(x, dy, size, stride):
+    """`kernel_gradient` as matrix products."""
     _, height, width, outputs = dy.shape
     inputs, before = x.shape[-1], (size - stride) // 2
     x = ops.pad(x, [[0, 0], *[[before, size - stride - before]] * 2, [0, 0]])
@@ -73,3 +114,21 @@ def _by_products(size, kernel, stride):
     """Whether the gradient by this kernel is faster as matrix products, for images of `size` pixels."""
     small = stride > 1 or size <= LARGEST
     return small and kernel.shape[-2] * kernel.shape[-1] >= FEWEST and not has_accelerator()
+
+
+def _winograds(pixels, kernel_shape, stride, dtype):
+    """The `Winograd` of a convolution (also of its gradient by the kernel) and that of its transpose, None for neither.
+
+    Args:
+        pixels: (N, height, width) of the coarser side.
+        kernel_shape, stride, dtype: As for `best_tile`.
+    """
+    if not _wanted.get():
+        return None, None
+    dtype = backend.standardize_dtype(dtype)
+    tiles = [best_tile(pixels, kernel_shape, stride, dtype, transposed) for transposed in (False, True)]
+    return [Winograd(*pixels[1:], kernel_shape[0], stride, tile) if tile and tiles[0] else None for tile in tiles]
+
+
+def _coarse(x, stride):
+    return x.shape[0], x.shape[1] // stride, x.shape[2] // stride

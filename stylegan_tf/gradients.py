@@ -1,6 +1,8 @@
-"""Functions that bring their own gradient, on every Keras backend."""
+"""What backends have in common but Keras has no name for: own gradients, and order."""
 
-from keras import ops
+import contextlib
+
+from keras import backend, ops
 
 
 def with_gradient(forward, backward):
@@ -23,3 +25,15 @@ def with_gradient(forward, backward):
         return result, grad
 
     return function
+
+
+def after(tensor):
+    """In this context a TensorFlow graph computes nothing before it has the tensor; elsewhere the context is empty.
+
+    A graph is worked off as inputs become known, so what hangs on weights alone is done, and kept, from the start.
+    """
+    if backend.backend() != "tensorflow":
+        return contextlib.nullcontext()
+    import tensorflow as tf
+
+    return tf.control_dependencies([tensor])

@@ -12,6 +12,7 @@ import math
 
 import keras
 
+from stylegan_tf.convolution import fewer_multiplications
 from stylegan_tf.processor import has_accelerator
 
 WORTHWHILE = 2**20  # elements of a tensor; passes over less are fast, as it is in the processor's cache
@@ -29,12 +30,17 @@ def compiled_arithmetic():
 
 
 def compiled(function):
-    """A `tf.function` of a function of tensors, with `compiled_arithmetic`; on other backends `function` itself."""
+    """A `tf.function` that runs here and now, see `at_home`; on other backends `function` itself."""
     if keras.config.backend() != "tensorflow":
         return function
     import tensorflow as tf
 
-    return tf.function(compiled_arithmetic()(function), autograph=False)
+    return tf.function(at_home(function), autograph=False)
+
+
+def at_home(function):
+    """`function` with all that pays where it runs on the machine that traces it, but may not elsewhere."""
+    return compiled_arithmetic()(fewer_multiplications()(function))
 
 
 def in_few_passes(function, x):

@@ -14,9 +14,9 @@ PACKAGES = ("stylegan_tf", "dataset_tools", "training", "metrics", "benchmarks")
 ROOMS = {
     "console": ("stylegan_tf: choices console progress_line", "", ""),
     "growth": ("stylegan_tf: growth", "", ""),
-    "arithmetic": ("stylegan_tf: gradients convolution ops", "processor", "keras numpy"),
+    "arithmetic": ("stylegan_tf: gradients winograd convolution ops", "processor", "tensorflow keras numpy"),
     "processor": ("stylegan_tf: processor", "", "tensorflow keras numpy"),
-    "compiler": ("stylegan_tf: xla", "processor", "tensorflow keras"),
+    "compiler": ("stylegan_tf: xla", "processor arithmetic", "tensorflow keras"),
     "layers": ("stylegan_tf: initial layers", "arithmetic compiler", "keras"),
     "networks": (
         "stylegan_tf: network mapping synthesis generator discriminator progan",
