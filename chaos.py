@@ -32,19 +32,20 @@ SETTINGS = {
 }
 
 
-def train(data: Path, outdir: Path, devices: int, kimg: float) -> subprocess.Popen:
-    """Begins the run in `outdir`, or continues it: three resolutions and two fades, each a fifth of it."""
-    lengths = dict.fromkeys(("schedule.lod_training_kimg", "schedule.lod_transition_kimg"), kimg / 5)
+def train(data: Path, outdir: Path, devices: int, kimg: float, resolution: int) -> subprocess.Popen:
+    """Begins the run in `outdir`, or continues it: all resolutions from 4 on and the fades between take as long."""
+    phases = 2 * resolution.bit_length() - 5
+    lengths = dict.fromkeys(("schedule.lod_training_kimg", "schedule.lod_transition_kimg"), kimg / phases)
     settings = [f"--set={field}={json.dumps(value)}" for field, value in {**SETTINGS, **lengths}.items()]
     command = [sys.executable, "run_training.py", f"--data={data}", f"--outdir={outdir}", f"--gpus={devices}"]
     command += [f"--kimg={kimg}", "--seed=7", "--resume=auto", *settings]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
-def undisturbed(data: Path, outdir: Path, devices: int, kimg: float) -> tuple[float, float]:
-    """Lets the run end; seconds until its first tick, and from there to the end."""
+def undisturbed(data: Path, outdir: Path, *run: float) -> tuple[float, float]:
+    """Lets the run end, arguments as for `train`; seconds until its first tick, and from there to the end."""
     started = time.monotonic()
-    process = train(data, outdir, devices, kimg)
+    process = train(data, outdir, *run)
     wait_for_tick(process, outdir, 0)
     first = time.monotonic()
     _, errors = process.communicate()
@@ -53,13 +54,11 @@ def undisturbed(data: Path, outdir: Path, devices: int, kimg: float) -> tuple[fl
     return first - started, time.monotonic() - first
 
 
-def disturbed(
-    data: Path, outdir: Path, devices: int, kimg: float, attacks: list[tuple[signal.Signals, bool, float]]
-) -> int:
+def disturbed(data: Path, outdir: Path, *run: float, attacks: list[tuple[signal.Signals, bool, float]]) -> int:
     """Sends signals, each to a process of its own, then lets the run end.
 
     Args:
-        data, outdir, devices, kimg: As for `train`.
+        data, outdir, run: As for `train`.
         attacks: Each a signal, whether the process may reach a tick first, and the seconds to wait from there, or from
             its start.
 
@@ -72,7 +71,7 @@ def disturbed(
     hits = 0
     for number, later, moment in [*attacks, (None, False, 0)]:
         before = ticks(outdir)
-        process = train(data, outdir, devices, kimg)
+        process = train(data, outdir, *run)
         if number is not None:
             if later:
                 wait_for_tick(process, outdir, before)
@@ -110,16 +109,18 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--terminations", type=int, default=5, help="how often SIGTERM is sent (default: 5)")
     parser.add_argument("--devices", type=int, nargs="+", default=[1, 2], help="on how many devices (default: 1 2)")
     parser.add_argument("--kimg", type=float, default=20.0, help="length of the run (default: 20)")
+    parser.add_argument("--resolution", type=int, choices=[8, 16, 32], default=16, help="of the run (default: 16)")
     parser.add_argument("--seed", type=int, default=0, help="decides the moments (default: 0)")
     options = parser.parse_args(arguments)
     random.seed(options.seed)
     with friendly_errors(), tempfile.TemporaryDirectory(prefix="chaos-") as folder:
         folder = Path(folder)
         data = folder / "portraits"
-        command = ["create_openmoji", data, "--subset=portraits", "--resolution=16"]
+        command = ["create_openmoji", data, "--subset=portraits", f"--resolution={options.resolution}"]
         subprocess.run([sys.executable, "dataset_tool.py", *command], check=True, stdout=subprocess.DEVNULL)
         for devices in options.devices:
-            start, rest = undisturbed(data, folder / f"calm-{devices}", devices, options.kimg)
+            run = devices, options.kimg, options.resolution
+            start, rest = undisturbed(data, folder / f"calm-{devices}", *run)
             print(f"{devices} devices: {start:.0f} s to the first tick, {rest:.0f} s from there", flush=True)
             signals = [signal.SIGKILL] * options.kills + [signal.SIGTERM] * options.terminations
             random.shuffle(signals)
@@ -127,7 +128,7 @@ def main(arguments: list[str] | None = None) -> None:
             for number in signals:
                 later = random.random() > 1 / 3
                 attacks.append((number, later, random.uniform(0, rest / len(signals) if later else start)))
-            hits = disturbed(data, folder / f"chaos-{devices}", devices, options.kimg, attacks)
+            hits = disturbed(data, folder / f"chaos-{devices}", *run, attacks=attacks)
             (name, arrays), (other, expected) = (
                 final_weights(folder / f"{kind}-{devices}") for kind in ("chaos", "calm")
             )

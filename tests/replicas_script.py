@@ -29,7 +29,7 @@ CONFIG = {
     },
     "discriminator": {"fmap_max": 8},
     "mirror_augment": True,
-    "schedule": {"minibatch_base": 16, "minibatch_dict": {}, "lod_initial_resolution": 16},
+    "schedule": {"minibatch_base": 16, "minibatch_dict": {}, "lod_initial_resolution": 8},
 }
 LABELS = np.eye(2, dtype=np.float32)
 
@@ -40,13 +40,13 @@ def train(devices, parts=1):
     config = with_values(TrainingConfig(), CONFIG)
     tf.keras.backend.clear_session()
     with replicas.scope():
-        state = TrainState.create(config, 16, 3, 2)
+        state = TrainState.create(config, 8, 3, 2)
     step = TrainingStep(state, LABELS, replicas)
     step.split(parts)
     logs, gradients = [], {}
     for iteration in range(2):
-        point = schedule_at(state.images_seen, config.schedule, 16, replicas.count)
-        random, size = np.random.RandomState(iteration), 16 >> point.level
+        point = schedule_at(state.images_seen, config.schedule, 8, replicas.count)
+        random, size = np.random.RandomState(iteration), 8 >> point.level
         batch = random.randint(0, 256, [16, size, size, 3], np.uint8), LABELS[random.randint(0, 2, 16)]
         logs.append({key: float(value) for key, value in step.run(lambda batch=batch: batch, point).items()})
         if not gradients:  # Adam's first moments are the gradients, for beta1 is zero

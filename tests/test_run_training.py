@@ -130,7 +130,7 @@ def test_a_killed_run_resumes_to_the_same_weights(how, finished_run, pictures, t
 
 def test_a_killed_run_on_two_replicas_ends_as_an_undisturbed_one(monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
-    chaos.main(["--kills", "1", "--terminations", "1", "--devices", "2", "--kimg", "1"])
+    chaos.main(["--kills", "1", "--terminations", "1", "--devices", "2", "--kimg", "1", "--resolution", "8"])
     assert "equal to the bit: True" in capsys.readouterr().out
 
 
