@@ -1,8 +1,9 @@
 """Counts the floating-point operations that networks and a training step need, from their layers.
 
-Only matrix products and convolutions count, two operations a multiplication and addition; an up- or down-convolution
-counts in its fused form, (K+1)² products for four fine pixels. What else is done (noise, norms, blur, Adam) is linear
-in the pixels or weights and is not counted: time spent on it shows as rate that is missing.
+Only matrix products and convolutions count, two operations a multiplication and addition; convolutions count as
+computed directly, though Winograd's need fewer; an up- or down-convolution in its fused form, (K+1)² products for four
+fine pixels. What else is done (noise, norms, blur, Adam) is linear in the pixels or weights and is not counted: time
+spent on it shows as rate that is missing.
 """
 
 import math

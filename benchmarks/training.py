@@ -16,17 +16,21 @@ Examples:
 
 Contenders:
   float32, bfloat16    the paper's network of that size
+  direct-float32, direct-bfloat16     the same without Winograd's convolutions
   within-1024          the same level of a network of 1024 pixels, float32
   replicas             two replicas that share the batch, float32
   demo-float32, demo-bfloat16     the network of make demo, up to 64 pixels
   plain                the paper's network and the original's algorithm, written plainly (benchmarks/plain.py), float32
 
-Operations are those that the layers need, convolutions and matrix products only; "of conv" is the share of the rate
-that a bare convolution of the same type, 3x3 with 512 feature maps at 32 pixels, reaches in the same run.
+Operations are those that the layers need, convolutions (computed directly) and matrix products only; "of conv" is the
+share of the rate that a bare convolution of the same type, 3x3 with 512 feature maps at 32 pixels, reaches in the same
+run. Winograd's convolutions need fewer operations, so they can exceed it.
 """
 CONTENDERS = {
     "float32": {},
     "bfloat16": {"dtype": "bfloat16"},
+    "direct-float32": {"direct": True},
+    "direct-bfloat16": {"dtype": "bfloat16", "direct": True},
     "within-1024": {"resolution": 1024},
     "replicas": {"replicas": 2},
     "demo-float32": {"config": "demo"},
@@ -36,7 +40,7 @@ CONTENDERS = {
 LARGEST_DEMO = 64  # pixels
 
 
-USUAL = [32, 64, 128], [8], 5, [name for name in CONTENDERS if name != "within-1024"]
+USUAL = [32, 64, 128], [8], 5, [name for name in CONTENDERS if name not in ("within-1024", "direct-bfloat16")]
 QUICK = [8], [4], 1, USUAL[-1]
 
 
@@ -50,7 +54,15 @@ def parse_arguments(arguments=None):
 
 
 def training_step(
-    size, batch, config="F", resolution=None, dtype="float32", replicas=1, plain=False, feature_maps=None
+    size,
+    batch,
+    config="F",
+    resolution=None,
+    dtype="float32",
+    replicas=1,
+    plain=False,
+    direct=False,
+    feature_maps=None,
 ):
     """A function that trains one step on made-up images, and what it does: for a `Contender`.
 
@@ -62,12 +74,16 @@ def training_step(
         dtype: "float32" or "bfloat16".
         replicas: Logical processors that share the batch.
         plain: The original's algorithm instead.
+        direct: Without Winograd's convolutions.
         feature_maps: Of every layer at most; None for what the preset says.
     """
+    from unittest import mock
+
     import numpy as np
     import tensorflow as tf
 
     from benchmarks import operations
+    from stylegan_tf import winograd
     from training.config import TrainingConfig, with_values
     from training.presets import DTYPES, PRESETS
     from training.replicas import Replicas, mirrored
@@ -92,7 +108,12 @@ def training_step(
         return lambda: [float(value) for value in step(reals, tf.constant([1, 2]))], facts
     step, labels = TrainingStep(state, np.zeros([batch, 0], np.float32), devices), np.zeros([batch, 0], np.float32)
     point = SchedulePoint(float(level), level, 0.0, size, batch, 0.001, 0.001, 2.0)
-    return lambda: [float(value) for value in step.run(lambda: (images, labels), point).values()], facts
+
+    def run():
+        with mock.patch.dict(winograd.TILES, clear=direct):  # it is the first turn that decides
+            return [float(value) for value in step.run(lambda: (images, labels), point).values()]
+
+    return run, facts
 
 
 def convolution(dtype, quick=False):

@@ -94,13 +94,14 @@ ROOMS = {
     ),
     "rehearsal": (
         "training: estimate dry_run",
-        "console growth layers files finished plan dataset progress update run",
+        "console growth arithmetic layers files finished plan dataset progress update run",
         "tensorflow numpy matplotlib",
     ),
     "benchmarks": (
         "benchmarks: __main__ choices contenders table training generation likeness plain operations upkeep litert "
         "metrics startup dataset material measuring original",
-        "console growth compiler layers networks finished exports records pictures plan dataset update run eyes judges",
+        "console growth arithmetic compiler layers networks finished exports records pictures plan dataset update run "
+        "eyes judges",
         "tensorflow numpy PIL ai_edge_litert matplotlib",
     ),
 }

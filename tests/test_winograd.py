@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 from conftest import TINY
 
+from benchmarks.training import training_step
 from stylegan_tf import convolution, winograd, xla
 from stylegan_tf.convolution import convolve, fewer_multiplications, kernel_gradient, spread
 from stylegan_tf.winograd import Winograd, best_tile
@@ -168,3 +169,20 @@ def test_it_is_used_where_it_is_asked_for_and_on_processors_only(monkeypatch):
     assert "Conv2D" not in operations(xla.compiled(call))
     monkeypatch.setattr(convolution, "has_accelerator", lambda: True)
     assert "Conv2D" in operations(xla.compiled(call))
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_training_uses_it(replicas, monkeypatch):
+    """On each replica, which has a thread of its own, too."""
+
+    def used(*_):
+        raise NotImplementedError("Winograd")
+
+    monkeypatch.setattr(winograd, "OPERATIONS_PER_NUMBER", 0)
+    monkeypatch.setattr(convolution, "Winograd", used)
+    run, _ = training_step(8, 4, feature_maps=4, replicas=replicas)
+    with pytest.raises(NotImplementedError, match="Winograd"):
+        run()
+    if replicas == 1:
+        run, _ = training_step(8, 4, feature_maps=4, direct=True)
+        assert np.isfinite(run()).all()

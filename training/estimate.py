@@ -6,6 +6,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
+from stylegan_tf.convolution import convolve, fewer_multiplications
 from stylegan_tf.growth import num_stages
 from training.progress import seconds_between, stretches
 from training.schedule import minibatch_at
@@ -124,11 +125,12 @@ def measured_rate(size, features, dtype):
     x = tf.fill([count, size, size, features], tf.cast(0.5, dtype))
     kernel = tf.fill([3, 3, features, features], tf.cast(0.5, dtype))
 
-    @tf.function
+    @tf.function(autograph=False)
+    @fewer_multiplications()  # as in training
     def layer():
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([x, kernel])
-            y = tf.nn.leaky_relu(tf.nn.conv2d(x, kernel, 1, "SAME") + x)
+            y = tf.nn.leaky_relu(convolve(x, kernel, 1) + x)
             mean, variance = tf.nn.moments(tf.cast(y, tf.float32), [1, 2], keepdims=True)
             loss = tf.reduce_sum((tf.cast(y, tf.float32) - mean) * tf.math.rsqrt(variance + 1e-8))
         return [tf.reduce_sum(gradient) for gradient in tape.gradient(loss, [x, kernel])]
