@@ -28,7 +28,10 @@ _wanted = contextvars.ContextVar("fewer multiplications", default=False)
 
 @contextlib.contextmanager
 def fewer_multiplications():
-    """What is called or traced in this context takes convolutions from `winograd` where they pay; decorates, too."""
+    """What is called or traced in this context takes convolutions from `winograd` where they pay; decorates, too.
+
+    Gradients have to be taken in it as well. What pays depends on the number of images, and so does rounding.
+    """
     token = _wanted.set(not has_accelerator())
     try:
         yield
@@ -41,7 +44,7 @@ def convolve(x, kernel, stride):
 
     H and W are multiples of the stride, and K - stride is even or K odd. Differentiable any number of times.
     """
-    quick, _ = _winograds(_coarse(x, stride), kernel.shape, stride, x.dtype)
+    quick = _winograd(x, kernel.shape, stride)
 
     def forward(x, kernel):
         if quick:
@@ -57,7 +60,7 @@ def convolve(x, kernel, stride):
 
 def spread(y, kernel, stride):
     """The transpose of `convolve`: [N, H, W, F] and [K, K, C, F] to [N, stride H, stride W, C]."""
-    other, quick = _winograds(y.shape[:3], kernel.shape, stride, y.dtype)
+    quick, quick_gradient = (_winograd(y, kernel.shape, stride, side) for side in ("spread", "kernel_gradient"))
 
     def forward(y, kernel):
         if quick:
@@ -67,7 +70,7 @@ def spread(y, kernel, stride):
     def backward(dx, _, y, kernel):
         return convolve(dx, kernel, stride), kernel_gradient(dx, y, kernel.shape[0], stride)
 
-    own = other or _by_products(y.shape[1], kernel, stride)
+    own = quick_gradient or _by_products(y.shape[1], kernel, stride)
     return (with_gradient(forward, backward) if own else forward)(y, kernel)
 
 
@@ -80,8 +83,7 @@ def kernel_gradient(x, dy, size, stride):
         size: Width K of the kernel, a multiple of the stride.
         stride: 1 or 2.
     """
-    shape = [size, size, x.shape[-1], dy.shape[-1]]
-    quick, _ = _winograds(_coarse(x, stride), shape, stride, x.dtype)
+    quick = _winograd(dy, [size, size, x.shape[-1], dy.shape[-1]], stride, "kernel_gradient")
 
     def backward(dk, _, x, dy):
         return spread(dy, dk, stride), convolve(x, dk, stride)
@@ -116,19 +118,21 @@ def _by_products(size, kernel, stride):
     return small and kernel.shape[-2] * kernel.shape[-1] >= FEWEST and not has_accelerator()
 
 
-def _winograds(pixels, kernel_shape, stride, dtype):
-    """The `Winograd` of a convolution (also of its gradient by the kernel) and that of its transpose, None for neither.
+def _winograd(images, kernel_shape, stride, side="convolve"):
+    """The `Winograd` for one side of a convolution; None where a direct one is faster, or nobody asked.
 
     Args:
-        pixels: (N, height, width) of the coarser side.
-        kernel_shape, stride, dtype: As for `best_tile`.
+        images: What enters a convolution, else those of the coarser side, [N, height, width, channels].
+        kernel_shape, stride: As for `best_tile`.
+        side: "convolve", "spread" or "kernel_gradient"; a spread has one only where the gradient by its kernel has.
     """
     if not _wanted.get():
-        return None, None
-    dtype = backend.standardize_dtype(dtype)
-    tiles = [best_tile(pixels, kernel_shape, stride, dtype, transposed) for transposed in (False, True)]
-    return [Winograd(*pixels[1:], kernel_shape[0], stride, tile) if tile and tiles[0] else None for tile in tiles]
-
-
-def _coarse(x, stride):
-    return x.shape[0], x.shape[1] // stride, x.shape[2] // stride
+        return None
+    batch, *pixels, _ = images.shape
+    if side == "convolve":
+        pixels = [count // stride for count in pixels]
+    dtype = backend.standardize_dtype(images.dtype)
+    tile = best_tile((batch, *pixels), kernel_shape, stride, dtype)
+    if tile and side == "spread":
+        tile = best_tile((batch, *pixels), kernel_shape, stride, dtype, transposed=True)
+    return Winograd(*pixels, kernel_shape[0], stride, tile) if tile else None

@@ -11,8 +11,10 @@ With feature maps, * is a matrix product at each of the t^2 points, over all til
 and takes 25, not 64; its transpose has a kernel of its own for each of the 2x2 phases of the finer image.
 
 What is saved is paid for by moving data: each transform is a pass over memory, and a tile is larger than its results.
-`best_tile` weighs one against the other. Results are those of a direct convolution up to rounding, which is as large as
-its own: the points are those with the smallest errors (see `tests/test_winograd.py`).
+`best_tile` weighs one against the other. Results are those of a direct convolution up to rounding. Relative to their
+root mean square, errors of 512 feature maps are in float32 1e-6 with direct convolutions, 0.5e-6 with tiles of 2 and
+1.5e-6 with tiles of 4, for which the points were chosen (the usual ones, 0, 1, -1, 2, -2: 4e-6); in bfloat16 2e-3 and
+5e-3.
 """
 
 import functools
@@ -61,6 +63,7 @@ def best_tile(pixels, kernel_shape, stride, dtype, transposed=False):
         if taps in (2, 3) and height % tile == 0 and width % tile == 0 and (size - stride) % 2 == 0:
             points = tile + taps - 1
             larger = (points / tile) ** 2
+            # reads and writes: pad, gather, mix, multiply; multiply, mix, put in order; the kernel: mix, multiply
             moved = count * (inputs * (3 + 4 * larger) + results * (3 + 2 * larger))
             moved += weights * (size**2 + 2 * (stride * points) ** 2)
             costs[tile] = costs[0] * larger / taps**2 + OPERATIONS_PER_NUMBER * moved
@@ -99,13 +102,14 @@ class Winograd:
 
     def kernel_gradient(self, x, dy):
         """Gradient of `convolve` by its kernel: [N, stride H, stride W, C] and [N, H, W, F] to [K, K, C, F]."""
-        (rows, columns), channels, outputs = self.tiles, x.shape[-1], dy.shape[-1]
+        (rows, columns), outputs = self.tiles, dy.shape[-1]
         dy = ops.reshape(dy, [-1, rows, self.tile, columns, self.tile, outputs])
         dy = _mix(np.kron(self.A, self.A), ops.transpose(dy, [2, 4, 0, 1, 3, 5]))
         dy = ops.reshape(dy, [self.points**2, -1, outputs])
-        product = ops.matmul(ops.transpose(self._inputs(x, self._cells), [0, 2, 1]), dy)  # [t^2, stride^2 C, F]
+        x = self._inputs(x, self._cells)  # which TensorFlow keeps from `convolve`
+        product = ops.matmul(ops.transpose(x, [0, 2, 1]), dy)  # [t^2, stride^2 C, F]
         product = _mix(self._kernel_matrix(self._taps).T, product)
-        return ops.reshape(product, [self.size, self.size, channels, outputs])
+        return ops.reshape(product, [self.size, self.size, -1, outputs])
 
     def _cells(self, tiles):
         """Fine pixels in a row that enter its tiles: [t, 1, tiles, stride], as `_inputs` wants them."""
@@ -144,7 +148,10 @@ class Winograd:
         return ops.reshape(values, [-1, *kernel.shape[2:]])
 
     def _inputs(self, x, positions):
-        """Tiles at the points: [N, H, W, C] and a function of a number of tiles to [(t phases)^2, P, cell^2 C]."""
+        """Tiles at the points: images [N, H, W, C] to [(t phases)^2, P, cell^2 C], the first axis point by point.
+
+        `positions` says for a number of tiles in a row where their pixels are, [t, phases, tiles, cell].
+        """
         rows, columns = (positions(count) for count in self.tiles)  # [t, phases, tiles, cell]
         channels, low = x.shape[-1], -min(0, rows.min())
         high = [max(0, places.max() + 1 - size) for places, size in zip((rows, columns), x.shape[1:3], strict=True)]
