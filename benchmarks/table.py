@@ -92,6 +92,8 @@ def plot(path, groups, what):
             if points:
                 axes.loglog(*zip(*points, strict=True), "o-", label=name, base=2)
         axes.set(xlabel=label, ylabel=f"seconds an image of a {what}", title=f"{other} {fixed}")
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_major_formatter("{x:g}")
         axes.grid(alpha=0.3)
     figure.axes[0].legend()
     figure.savefig(path, dpi=120)
